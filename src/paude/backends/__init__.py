@@ -1,0 +1,1 @@
+"""Where sessions run. `base` says what a place has to offer; one package per kind of place."""

@@ -1,0 +1,1 @@
+"""What a session is given to work with, and how it expires."""

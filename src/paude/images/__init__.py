@@ -1,0 +1,1 @@
+"""Content hashes, builds and pushes of container images."""

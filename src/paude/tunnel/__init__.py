@@ -1,0 +1,1 @@
+"""Byte streams from the laptop to a port of the pod's loopback. No ssh, no sessions."""
