@@ -62,28 +62,34 @@ async def run(
     cwd: Path | None = None,
     check: bool = True,
     on_stderr: Callable[[str], None] | None = None,
+    on_stdout: Callable[[str], None] | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Completed:
     """Run a child to its end and keep what it prints (stdout ≤ 64 MiB, the last 64 KiB of stderr).
 
-    `env` replaces the environment; `on_stderr` is given each line of stderr as it comes.
+    `env` replaces the environment; `on_stderr` and `on_stdout` are given each line as it comes
+    (with `on_stdout` only the last 64 KiB of stdout are kept).
     Raises CommandFailed when `check` and the child fails, ToolMissing when there is no such program.
     """
     words = tuple(str(a) for a in argv)
     stdout = bytearray()
+    said = _Tail(KEEP_STDERR)
     stderr = _Tail(KEEP_STDERR)
 
     async with started(words, stdin=stdin is not None, env=env, cwd=cwd, pass_fds=pass_fds) as child:
         async with anyio.create_task_group() as tasks:
             assert child.stdout is not None
             assert child.stderr is not None
-            tasks.start_soon(_collect, child.stdout, stdout)
+            if on_stdout is None:
+                tasks.start_soon(_collect, child.stdout, stdout)
+            else:
+                tasks.start_soon(_lines, child.stdout, said, on_stdout)
             tasks.start_soon(_lines, child.stderr, stderr, on_stderr)
             if stdin is not None:
                 tasks.start_soon(_feed, child, stdin)
         returncode = await child.wait()
 
-    done = Completed(words, returncode, bytes(stdout), clean(stderr.text()))
+    done = Completed(words, returncode, bytes(stdout) or said.text().encode(), clean(stderr.text()))
     if check and returncode:
         raise CommandFailed(words, returncode, done.stderr)
     return done

@@ -1,0 +1,113 @@
+"""Builds with podman: only what the local storage lacks, layers cached, the same files giving the same image."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from paude import report
+from paude.errors import CommandFailed, ImageError, SettingsError
+from paude.images import context
+from paude.images.agents import agent as find_agent
+from paude.images.context import CONTAINERFILE, DEFAULT_BASE, DEFAULT_PLATFORM, ImageSpec
+from paude.images.podman import line, podman, stop_words
+
+_STEP = re.compile(r"STEP ([0-9]+)/([0-9]+): ")
+_NETWORKS = ("", "host")
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """What the user may say about builds, and the directories they use.
+
+    `network` is "" (podman's own) or "host": the network of RUN lines, for machines whose containers have none.
+    """
+
+    cache: Path
+    runtime: Path
+    base: str = DEFAULT_BASE
+    platform: str = DEFAULT_PLATFORM
+    network: str = ""
+    claude_version: str = ""
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str], *, cache: Path, runtime: Path) -> BuildSettings:
+        """From PAUDE_BASE_IMAGE, PAUDE_PLATFORM, PAUDE_BUILD_NETWORK and PAUDE_CLAUDE_VERSION of `environ`.
+
+        Raises SettingsError for words that make no sense.
+        """
+        network = environ.get("PAUDE_BUILD_NETWORK", "")
+        if network not in _NETWORKS:
+            raise SettingsError(f"PAUDE_BUILD_NETWORK is {network[:40]!r}", hint="set it to `host`, or not at all")
+        return cls(
+            cache=cache,
+            runtime=runtime,
+            base=environ.get("PAUDE_BASE_IMAGE") or DEFAULT_BASE,
+            platform=environ.get("PAUDE_PLATFORM") or DEFAULT_PLATFORM,
+            network=network,
+            claude_version=environ.get("PAUDE_CLAUDE_VERSION", ""),
+        )
+
+    def image(self, role: str, agent: str = "") -> ImageSpec:
+        """The image for `role` (gate, agent, proxy); `agent` names the coding agent of the agent's image."""
+        chosen = find_agent(agent, self.platform, self.claude_version) if agent else None
+        return context.image(role, self.base, self.platform, chosen)
+
+
+def local_name(image: ImageSpec, tag: str) -> str:
+    """The name of the image in the local storage."""
+    return f"localhost/{image.name}:{tag}"
+
+
+async def in_storage(name: str) -> bool:
+    """Whether the local storage has the image. Raises ImageError when podman does not work."""
+    try:
+        await podman(("image", "exists", name))
+    except CommandFailed as exc:
+        if exc.returncode == 1:
+            return False
+        raise ImageError("podman does not work", why=stop_words(exc.stderr), hint="try `podman info`") from exc
+    return True
+
+
+async def build(image: ImageSpec, tag: str, settings: BuildSettings) -> str:
+    """Build the image and return its local name; podman's steps are reported. Raises ImageError."""
+    name = local_name(image, tag)
+    contexts = settings.cache / "contexts"
+    contexts.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=contexts, prefix=f"{image.name}-", ignore_cleanup_errors=True) as directory:
+        await context.assemble(image, Path(directory), settings.cache)
+        try:
+            await podman(_arguments(image, name, settings, Path(directory)), tell=_tell)
+        except CommandFailed as exc:
+            raise _failure(image, exc) from exc
+    return name
+
+
+def _arguments(image: ImageSpec, name: str, settings: BuildSettings, directory: Path) -> list[str]:
+    # The epoch as every file's and the image's time: the same files give the same digest on every laptop.
+    words = ["build", "--layers", "--timestamp", "0", "--tag", name, "--platform", image.platform]
+    words += ["--build-arg", f"BASE={image.base}", "--file", str(directory / CONTAINERFILE)]
+    words += [f"--network={settings.network}"] if settings.network else []
+    return [*words, str(directory)]
+
+
+def _tell(text: str) -> None:
+    step = _STEP.match(text)
+    if step:
+        report.progress(int(step[1]), int(step[2]), "layers")
+    line(text)
+
+
+def _failure(image: ImageSpec, failed: CommandFailed) -> ImageError:
+    hint = "the lines above say which step failed"
+    if "no space left" in failed.stderr:
+        hint = "make room with `podman image prune`"
+    elif re.search(r"short-name|initializing source|pinging container registry", failed.stderr):
+        hint = f"the base image {image.base} cannot be had; PAUDE_BASE_IMAGE names another"
+    elif re.search(r"exec format error", failed.stderr, re.IGNORECASE):
+        hint = f"this machine cannot run programs for {image.platform}; build on one that can"
+    return ImageError(f"the image {image.name} cannot be built", why=stop_words(failed.stderr), hint=hint)

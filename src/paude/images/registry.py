@@ -1,0 +1,140 @@
+"""What a registry has, asked over HTTPS with verification always on: one request when it takes our login at once."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from paude.errors import Forbidden, ImageError, LoginExpired, PaudeError, SettingsError
+from paude.images.reference import ImageReference, Login, is_digest
+
+TIMEOUT_S = 15.0
+_ACCEPT = ", ".join(
+    (
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    )
+)
+_PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
+_LARGEST_TOKEN_ANSWER = 256 * 1024
+
+
+def trust(ca_file: Path | None) -> ssl.SSLContext:
+    """The system's store and `ca_file` beside it, as podman trusts them too. Raises SettingsError for a bad file."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(cafile=str(ca_file))
+        except (OSError, ssl.SSLError) as exc:
+            raise SettingsError(f"the CA file {ca_file} cannot be used", why=str(exc)) from exc
+    return context
+
+
+async def present(reference: ImageReference, login: Login | None, ca_file: Path | None) -> str | None:
+    """The digest of the image in the registry, None when it is not there.
+
+    One request when the registry takes the login as it is; three when it wants a token of its own first.
+    Raises LoginExpired (401), Forbidden (403), ImageError (TLS, unreachable, no registry).
+    """
+    basic = httpx.BasicAuth(login.user, login.password) if login else None
+    try:
+        async with httpx.AsyncClient(verify=trust(ca_file), timeout=TIMEOUT_S) as client:
+            answer = await _ask(client, reference, basic)
+            return _digest(reference, login, answer)
+    except httpx.HTTPError as exc:
+        raise _unreachable(reference.host, exc) from exc
+
+
+async def _ask(client: httpx.AsyncClient, reference: ImageReference, basic: httpx.BasicAuth | None) -> httpx.Response:
+    host = "registry-1.docker.io" if reference.host == "docker.io" else reference.host
+    url = f"https://{host}/v2/{reference.repository}/manifests/{reference.tag}"
+    answer = await client.head(url, headers={"Accept": _ACCEPT}, auth=basic or httpx.USE_CLIENT_DEFAULT)
+    challenge = bearer_challenge(answer.headers.get("WWW-Authenticate", ""))
+    if answer.status_code != httpx.codes.UNAUTHORIZED or challenge is None:
+        return answer
+    token = await _token(client, reference, challenge, basic)
+    return await client.head(url, headers={"Accept": _ACCEPT, "Authorization": f"Bearer {token}"})
+
+
+async def _token(
+    client: httpx.AsyncClient, reference: ImageReference, challenge: Mapping[str, str], basic: httpx.BasicAuth | None
+) -> str:
+    realm = challenge["realm"]
+    if urlsplit(realm).scheme != "https":
+        raise ImageError(f"{reference.host} sends logins to {realm[:100]!r}", why="that is not HTTPS")
+    query = {"scope": challenge.get("scope") or f"repository:{reference.repository}:pull"}
+    if challenge.get("service"):
+        query["service"] = challenge["service"]
+    answer = await client.get(realm, params=query, auth=basic or httpx.USE_CLIENT_DEFAULT)
+    if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        raise _not_logged_in(reference.host, known=basic is not None)
+    return _token_of(reference.host, answer)
+
+
+def bearer_challenge(header: str) -> dict[str, str] | None:
+    """The parameters of a Bearer challenge with a realm; None when the header holds none."""
+    _, scheme, rest = header.partition("Bearer ")
+    if not scheme:
+        return None
+    found = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(rest)}
+    return found if found.get("realm") else None
+
+
+def _token_of(host: str, answer: httpx.Response) -> str:
+    try:
+        found = answer.json() if answer.is_success and len(answer.content) <= _LARGEST_TOKEN_ANSWER else None
+    except ValueError:
+        found = None
+    token = (found.get("token") or found.get("access_token")) if isinstance(found, dict) else None
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+        raise ImageError(f"{host} gives no token", why=f"its token service answered {answer.status_code}")
+    return token
+
+
+def _digest(reference: ImageReference, login: Login | None, answer: httpx.Response) -> str | None:
+    status, host = answer.status_code, reference.host
+    digest: str = answer.headers.get("Docker-Content-Digest", "")
+    if status == httpx.codes.OK and is_digest(digest):
+        return digest
+    if status == httpx.codes.NOT_FOUND:
+        return None
+    if status == httpx.codes.UNAUTHORIZED:
+        raise _not_logged_in(host, known=login is not None)
+    if status == httpx.codes.FORBIDDEN:
+        raise Forbidden(
+            f"{host} refuses {reference.repository}",
+            why="the user may not read it",
+            hint="ask for the right to push and pull there, or name another place by `--registry`",
+        )
+    raise ImageError(
+        f"{host} does not answer like a registry", why=f"status {status}", hint="check the name given by `--registry`"
+    )
+
+
+def _not_logged_in(host: str, *, known: bool) -> LoginExpired:
+    if known:
+        return LoginExpired(
+            f"{host} does not accept the login", why="wrong, or no longer valid", hint=f"log in to {host} again"
+        )
+    return LoginExpired(f"{host} wants a login", hint=f"log in with `podman login {host}`")
+
+
+def _unreachable(host: str, exc: httpx.HTTPError) -> PaudeError:
+    text = str(exc)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return ImageError(
+            f"the certificate of {host} is not trusted",
+            why=text.partition("CERTIFICATE_VERIFY_FAILED] ")[2] or text,
+            hint=f"name the CA of {host} by `--registry-ca FILE`, or add it to the system's store",
+        )
+    if "SSL" in text:
+        return ImageError(f"{host} does not speak TLS as it should", why=text, hint="paude uses TLS only")
+    why = f"no answer within {TIMEOUT_S:.0f} s" if isinstance(exc, httpx.TimeoutException) else text
+    return ImageError(f"the registry {host} cannot be reached", why=why, hint="check the name and the network")
