@@ -1,0 +1,224 @@
+"""The proxy's configuration: which requests squid answers, which tunnels it opens, and to where.
+
+One process has two doors. The outer one (3128) is what sessions talk to: a plain proxy port, so that a refusal is an
+HTTP 403 that every client shows. Whatever it permits goes to the inner one on loopback, which looks at the TLS
+ClientHello (never deeper: nothing is decrypted) and only then connects to the host.
+
+The order of the rules is part of the protection. Nothing is looked up in the DNS before the name is known to be on the
+list, for a look-up alone carries data out; and the addresses of a permitted name are judged before they are dialled.
+Source of the directives: squid 5's own reference, each tried with Debian's squid-openssl 5.7.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from paude.egress.allowlist import Allowlist
+from paude.egress.hosts import FENCE_HOST
+from paude.egress.ranges import PRIVATE
+
+PROXY_PORT = 3128
+CANARY_PORT = 3129
+INNER_PORT = 3130
+
+CONFIGURATION_DIRECTORY = "/etc/paude/proxy"
+"""Where the ConfigMap of `files` is mounted."""
+RUN_DIRECTORY = "/run/squid"
+"""Written by the proxy's entrypoint before squid starts: `inner.pem` (a certificate and its key, made anew each time,
+shown to nobody: squid wants one for a port that looks at TLS) and `errors/ERR_FENCE` (JSON: resolvers, allowlist)."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What differs between clusters: `private` are further networks (CIDR) that no name may lead to."""
+
+    private: tuple[str, ...] = ()
+    helper: str = "/opt/paude/bin/paude-sni"
+    run: str = RUN_DIRECTORY
+
+
+def files(allowlist: Allowlist, options: Options | None = None) -> dict[str, str]:
+    """The data of the proxy's ConfigMap: `squid.conf`, and `allowlist` whose first line is `# DIGEST`."""
+    return {
+        "squid.conf": configuration(allowlist, options),
+        "allowlist": "\n".join([f"# {identity(allowlist, options)}", *allowlist.hosts]) + "\n",
+    }
+
+
+def identity(allowlist: Allowlist, options: Options | None = None) -> str:
+    """12 hex digits in the name of the proxy: `allowlist.digest`, unless options change what it runs."""
+    if options is None or options == Options():
+        return allowlist.digest
+    return hashlib.sha256(configuration(allowlist, options).encode("ascii")).hexdigest()[:12]
+
+
+def configuration(allowlist: Allowlist, options: Options | None = None) -> str:
+    """The text of squid.conf for this list."""
+    chosen = options or Options()
+    parts = (
+        _doors(chosen),
+        _names(allowlist),
+        _kinds(),
+        _private(chosen),
+        _access(allowlist),
+        _inner(allowlist, chosen),
+        _log(),
+        _nothing_else(chosen),
+    )
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _doors(options: Options) -> Iterator[str]:
+    yield f"http_port {PROXY_PORT} name=outer"
+    yield (
+        f"http_port 127.0.0.1:{INNER_PORT} name=inner ssl-bump generate-host-certificates=off"
+        f" dynamic_cert_mem_cache_size=0 tls-cert={options.run}/inner.pem"
+    )
+    yield "acl outer myportname outer"
+    yield f"cache_peer 127.0.0.1 parent {INNER_PORT} 0 no-query no-digest no-netdb-exchange connect-fail-limit=1000000"
+    yield "never_direct allow outer"
+    yield "always_direct deny outer"
+    yield "always_direct allow all"
+    yield "nonhierarchical_direct off"
+
+
+def _names(allowlist: Allowlist) -> Iterator[str]:
+    """`-n` forbids the reverse look-up by which the owner of an address could claim an allowed name."""
+    for host in allowlist.exact:
+        yield f"acl allowed dstdomain -n {host}"
+    for name in allowlist.wildcards:
+        yield f"acl below dstdom_regex -n {_below(name)}"
+    kinds = [kind for kind, used in (("allowed", allowlist.exact), ("below", allowlist.wildcards)) if used]
+    if kinds:
+        yield f"acl listed any-of {' '.join(kinds)}"
+
+
+def _below(name: str) -> str:
+    return rf"^[a-z0-9.-]+\.{re.escape(name).replace(chr(92) + '-', '-')}$"
+
+
+def _kinds() -> Iterator[str]:
+    """Only what looks like a public name passes: that refuses addresses in every notation, and squid's own pages."""
+    yield f"acl fence dstdomain -n {FENCE_HOST}"
+    yield "acl get method GET"
+    yield "acl https port 443"
+    yield r"acl address dstdom_regex -n -i ^[0-9.]+$ : ^0x (^|\.)[0-9][^.]*$"
+    yield r"acl name dstdom_regex -n -i ^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$"
+
+
+def _private(options: Options) -> Iterator[str]:
+    """IPv4-mapped IPv6 addresses need no line: squid takes them for the IPv4 addresses that they are."""
+    for network in (*PRIVATE, *options.private):
+        yield f"acl private dst {ip_network(network)}"
+    yield "acl resolved dst 0.0.0.0/0"
+    yield "acl resolved dst ::/0"
+
+
+def _access(allowlist: Allowlist) -> Iterator[str]:
+    yield "http_access deny get fence"
+    yield "http_access deny manager"
+    yield "http_access deny !CONNECT"
+    yield "http_access deny !https"
+    yield "http_access deny address"
+    yield "http_access deny !name"
+    if allowlist.hosts:
+        yield "http_access deny !listed"
+        yield "http_access deny !resolved"
+        yield "http_access deny private"
+        yield "http_access allow listed"
+    yield "http_access deny all"
+    yield "deny_info ERR_FENCE fence"
+
+
+def _inner(allowlist: Allowlist, options: Options) -> Iterator[str]:
+    """A tunnel goes on only if the client asks, in its ClientHello, for the very host that it asked the proxy for.
+
+    squid takes a missing server name for the name of the CONNECT, and some front ends then choose the site by a
+    header that nobody here can see; so a helper refuses a missing one. Without it (dead, absent) nothing passes.
+    """
+    if allowlist.hosts:
+        yield (
+            "external_acl_type sni ttl=3600 negative_ttl=3600 cache=4096 children-max=2 children-startup=1"
+            f" %ssl::>sni {options.helper}"
+        )
+        yield "acl named external sni"
+    yield "acl hello at_step SslBump2"
+    yield "acl start at_step SslBump1"
+    yield "ssl_bump peek start"
+    for number, host in enumerate(allowlist.exact):
+        yield f"acl to{number} dstdomain -n {host}"
+        yield f"acl sni{number} ssl::server_name --client-requested {host}"
+        yield f"ssl_bump splice hello to{number} sni{number} named"
+    for number, name in enumerate(allowlist.wildcards):
+        yield f"acl tobelow{number} dstdom_regex -n {_below(name)}"
+        yield f"acl snibelow{number} ssl::server_name_regex --client-requested {_below(name)}"
+        yield f"ssl_bump splice hello tobelow{number} snibelow{number} named"
+    yield "ssl_bump terminate all"
+    yield "on_unsupported_protocol respond all"
+
+
+def _log() -> Iterator[str]:
+    """One JSON object a line. `#` writes every byte that is not plain as %XX, so no request can forge a line."""
+    fields = {
+        "time": "%ts.%03tu",
+        "client": "%>a",
+        "door": "%lp",
+        "method": "%#rm",
+        "host": "%#>rd",
+        "port": "%#>rP",
+        "sni": "%#ssl::>sni",
+        "tls": "%ssl::bump_mode",
+        "result": "%Ss",
+        "status": "%>Hs",
+        "ms": "%tr",
+        "sent": "%>st",
+        "received": "%<st",
+    }
+    body = ",".join(f'"{key}":"{code}"' for key, code in fields.items())
+    yield f"logformat paude {{{body}}}"
+    yield "access_log stdio:/dev/stdout logformat=paude"
+    yield "cache_log /dev/stderr"
+    yield "cache_store_log none"
+    yield "logfile_rotate 0"
+    yield "buffered_logs off"
+    yield "strip_query_terms on"
+
+
+def _nothing_else(options: Options) -> Iterator[str]:
+    yield f"error_directory {options.run}/errors"
+    yield from (
+        "visible_hostname paude-proxy",
+        "httpd_suppress_version_string on",
+        "email_err_data off",
+        "via off",
+        "forwarded_for delete",
+        "cache deny all",
+        "cache_mem 0 MB",
+        "memory_cache_shared off",
+        "sslproxy_session_cache_size 0",
+        "global_internal_static off",
+        "icp_port 0",
+        "htcp_port 0",
+        "snmp_port 0",
+        "pinger_enable off",
+        "digest_generation off",
+        "netdb_filename none",
+        "query_icmp off",
+        "hosts_file none",
+        "dns_multicast_local off",
+        "dns_timeout 10 seconds",
+        "positive_dns_ttl 5 minutes",
+        "negative_dns_ttl 10 seconds",
+        "connect_timeout 10 seconds",
+        "forward_timeout 20 seconds",
+        "request_header_max_size 16 KB",
+        "half_closed_clients on",
+        "shutdown_lifetime 0 seconds",
+        "pid_filename none",
+        "coredump_dir none",
+        "workers 1",
+    )

@@ -1,0 +1,67 @@
+"""What the proxy's log says was refused."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paude.egress import blocked
+
+LINE = {
+    "time": "1700000000.123",
+    "client": "10.0.0.1",
+    "door": "3128",
+    "method": "CONNECT",
+    "host": "evil.test",
+    "port": "443",
+    "sni": "-",
+    "tls": "-",
+    "result": "TCP_DENIED",
+    "status": "403",
+}
+
+
+def line(**changes: str) -> str:
+    return json.dumps({**LINE, **changes})
+
+
+def test_refusals_of_the_same_target_are_counted_and_the_latest_comes_first() -> None:
+    log = [
+        line(),
+        line(time="1700000009.5"),
+        line(host="other.test", time="1700000003"),
+        line(result="TCP_TUNNEL", status="200"),
+        "2023/11/14 22:13:20| some other line",
+        "",
+        "[]",
+        "{}",
+    ]
+    first, second = blocked.denied(log)
+    assert first == blocked.Denied("evil.test", 443, "CONNECT", 2, 1700000009.5)
+    assert second.host == "other.test"
+
+
+def test_a_tunnel_that_was_ended_for_its_server_name_is_a_refusal() -> None:
+    ended = line(door="3130", host="api.test", tls="terminate", result="NONE_NONE", status="200")
+    assert blocked.parse(ended) == blocked.Denied("api.test", 443, "CONNECT", 1, 1700000000.123)
+    assert blocked.parse(line(door="3130", tls="splice", result="TCP_TUNNEL")) is None
+
+
+def test_only_what_a_list_could_hold_is_offered() -> None:
+    log = [line(), line(host="other.test", port="22"), line(host="plain.test", port="80", method="GET")]
+    assert list(blocked.allowable(blocked.denied(log))) == ["evil.test"]
+
+
+@given(st.text(max_size=80))
+def test_no_line_breaks_it(text: str) -> None:
+    blocked.denied([text])
+
+
+@given(st.binary(max_size=40), st.text(max_size=8))
+def test_nothing_shown_holds_a_control_character(host: bytes, port: str) -> None:
+    escaped = "".join(f"%{byte:02X}" for byte in host)
+    shown = blocked.parse(line(host=escaped, method=escaped, port=port))
+    assert shown is not None
+    assert (shown.host + shown.method).isprintable()
