@@ -1,0 +1,262 @@
+"""What this machine knows of its sessions: one directory each, one record in it, written as a whole or not at all.
+
+The cluster's labels are the truth; records are a cache that can be rebuilt. A record that cannot be read is
+reported and left alone, never deleted or overwritten silently.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from paude.errors import NameTaken, PaudeError, SettingsError
+from paude.sessions.names import validate
+from paude.settings import Paths
+
+SCHEMA = 1
+_LARGEST = 256 * 1024
+_FILE = "record.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One session as this machine knows it.
+
+    `uid` is the 16 hex digits that every object of the session carries. `server` is the API server's address:
+    records never hold a context's name. `created_at` is UTC in ISO 8601. `allowlist` is the digest of `hosts`.
+    `committed` is False while a start is under way (or was killed): such a session is cleaned up, not resumed.
+    """
+
+    name: str
+    uid: str
+    backend: str
+    workspace: str
+    agent: str
+    created_at: str
+    server: str = ""
+    namespace: str = ""
+    user: str = ""
+    kubeconfig: tuple[str, ...] = ()
+    allowlist: str = ""
+    hosts: tuple[str, ...] = ()
+    gate_image: str = ""
+    agent_image: str = ""
+    proxy_image: str = ""
+    pod: str = ""
+    committed: bool = False
+    schema: int = SCHEMA
+
+    @property
+    def created(self) -> datetime:
+        """When the session was made; the epoch when the record does not say."""
+        try:
+            moment = datetime.fromisoformat(self.created_at)
+        except ValueError:
+            return datetime.fromtimestamp(0, UTC)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A record that is there and cannot be used; `newer`: written by a later version of paude."""
+
+    name: str
+    path: Path
+    why: str
+    newer: bool = False
+
+    def error(self) -> SettingsError:
+        """The error for a command that needs this very record."""
+        hint = "update paude" if self.newer else f"look at {self.path}; the session itself is in the cluster"
+        return SettingsError(f"the record of session {self.name} cannot be used", why=self.why, hint=hint)
+
+
+@dataclass(frozen=True)
+class SessionFiles:
+    """Where the files of one session lie on this machine."""
+
+    directory: Path
+
+    @property
+    def record(self) -> Path:
+        """The record."""
+        return self.directory / _FILE
+
+    @property
+    def gate_key(self) -> Path:
+        """The private key for the gate's sshd."""
+        return self.directory / "id_gate"
+
+    @property
+    def agent_key(self) -> Path:
+        """The private key for the agent's sshd."""
+        return self.directory / "id_agent"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The host keys of both sshds, pinned."""
+        return self.directory / "known_hosts"
+
+
+def now() -> str:
+    """The time, as records keep it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def files(paths: Paths, name: str) -> SessionFiles:
+    """The files of the session `name`. Raises UsageError for what cannot be a name: it would be a path."""
+    return SessionFiles(paths.session(validate(name)))
+
+
+def save(paths: Paths, record: Record) -> None:
+    """Write the record, 0600, so that a crash leaves the old one or the new one. Raises SettingsError."""
+    target = files(paths, record.name).record
+    data = json.dumps(dataclasses.asdict(record), indent=1).encode() + b"\n"
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _replace(target, data)
+    except OSError as exc:
+        raise SettingsError(f"the record of session {record.name} cannot be written", why=str(exc)) from exc
+
+
+def load(paths: Paths, name: str) -> Record | Unreadable | None:
+    """The record of `name`; None when this machine has none. Raises UsageError for what cannot be a name."""
+    path = files(paths, name).record
+    try:
+        with path.open("rb") as source:
+            data = source.read(_LARGEST + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        return Unreadable(name, path, exc.strerror or str(exc))
+    return _parse(name, path, data)
+
+
+def load_all(paths: Paths) -> list[Record | Unreadable]:
+    """Every record of this machine, sorted by name; directories that are no sessions are passed over."""
+    try:
+        names = sorted(entry.name for entry in paths.sessions.iterdir() if entry.is_dir())
+    except OSError:
+        return []
+    return [found for name in names if (found := _load_quietly(paths, name)) is not None]
+
+
+def most_recent(paths: Paths) -> Record | None:
+    """The session that was started last and is ready to be used; None without one."""
+    usable = (r for r in load_all(paths) if isinstance(r, Record) and r.committed)
+    return max(usable, key=lambda record: (record.created, record.name), default=None)
+
+
+def forget(paths: Paths, name: str) -> None:
+    """Remove everything this machine keeps of the session. Raises SettingsError when files resist."""
+    directory = files(paths, name).directory
+    try:
+        shutil.rmtree(directory)
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        raise SettingsError(f"{directory} cannot be removed", why=str(exc)) from exc
+
+
+@contextlib.contextmanager
+def locked(paths: Paths, name: str) -> Iterator[None]:
+    """Keep other paude commands of this user away from the session while the block runs.
+
+    The lock goes with the process, however that ends. Raises NameTaken at once when somebody has it.
+    """
+    directory = paths.state / "locks"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(directory / validate(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise SettingsError(f"the session {name} cannot be locked", why=str(exc)) from exc
+    with os.fdopen(handle, "r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise _busy(name, lock.read(20)) from exc
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _busy(name: str, holder: str) -> PaudeError:
+    why = f"process {holder}" if holder.isdigit() else ""
+    return NameTaken(f"another paude command is at work on session {name}", why=why, hint="wait for it and try again")
+
+
+def _replace(target: Path, data: bytes) -> None:
+    handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(partial, target)
+    except BaseException:
+        os.unlink(partial)
+        raise
+    directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _load_quietly(paths: Paths, name: str) -> Record | Unreadable | None:
+    try:
+        return load(paths, name)
+    except PaudeError:
+        return None
+
+
+def _parse(name: str, path: Path, data: bytes) -> Record | Unreadable:
+    try:
+        found = json.loads(data) if len(data) <= _LARGEST else None
+    except (ValueError, RecursionError):
+        return Unreadable(name, path, "it is damaged: no JSON")
+    if not isinstance(found, dict):
+        return Unreadable(name, path, "it is damaged: no JSON object")
+    schema = found.get("schema")
+    if isinstance(schema, int) and not isinstance(schema, bool) and schema > SCHEMA:
+        return Unreadable(name, path, f"it was written by a newer paude (schema {schema})", newer=True)
+    return _record(name, path, found)
+
+
+def _record(name: str, path: Path, found: Mapping[str, Any]) -> Record | Unreadable:
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(Record):
+        if field.name not in found:
+            if field.default is dataclasses.MISSING:
+                return Unreadable(name, path, f"it is damaged: no {field.name}")
+            continue
+        value = _typed(str(field.type), found[field.name])
+        if value is None:
+            return Unreadable(name, path, f"it is damaged: {field.name} is of the wrong kind")
+        values[field.name] = value
+    if values["name"] != name:
+        return Unreadable(name, path, "it is damaged: it names another session")
+    return Record(**values)
+
+
+def _typed(kind: str, value: object) -> object | None:
+    """`value` as a field of that kind holds it, None if it cannot."""
+    if kind == "bool":
+        return value if isinstance(value, bool) else None
+    if kind == "int":
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if kind == "str":
+        return value if isinstance(value, str) else None
+    is_words = isinstance(value, list) and all(isinstance(word, str) for word in value)
+    return tuple(value) if is_words and isinstance(value, list) else None
