@@ -12,6 +12,8 @@ from paude import report
 from paude.engine import Event, Plan, StepEvent, StepLog, StepProgress, running
 from paude.errors import ConnectionLost, Leftover, NameTaken, PaudeError, StepFailed
 
+POD_STEP = Leftover("step", "create pod", "paude stop demo")
+
 
 class Cluster:
     """Steps of a small start; what they hold is in `held`, what they took back in `undone`."""
@@ -299,7 +301,7 @@ def test_what_an_undo_could_not_remove_is_a_leftover_of_the_first_failure(go, ow
             async with running(start(k), events.append):
                 pass
         assert failed.value.step == "open tunnel"
-        assert failed.value.leftovers == own or (Leftover("step", "create pod", "paude stop demo"),)
+        assert failed.value.leftovers == (own or (POD_STEP,))
 
     go(main)
     assert k.log == ["policy undone"]

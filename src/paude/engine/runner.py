@@ -185,7 +185,7 @@ class _Run:
         self.tell(step, phase, leftovers)
 
     def _last_phase(self, step: _Step) -> Phase:
-        if step.scope.cancelled_caught:
+        if step.scope.cancel_called:  # its deadline; `cancelled_caught` cannot tell two cancellations apart on asyncio
             return "abandoned"
         if step.error is not None or step is self.culprit:
             return "failed"
