@@ -1,0 +1,394 @@
+"""Images against a real registry over TLS with a login: podman builds and pushes, the registry answers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+import httpx
+import pytest
+
+from paude import report
+from paude.errors import ImageError, LoginExpired, SettingsError
+from paude.images import build as building
+from paude.images.build import BuildSettings, in_storage, local_name
+from paude.images.context import ImageSpec, Source
+from paude.images.ensure import ensure, tag_of
+from paude.images.push import push
+from paude.images.reference import Login, RegistryTarget
+from paude.images.registry import present, trust
+
+pytestmark = [pytest.mark.podman, pytest.mark.anyio]
+USER, PASSWORD = "dev", "canary-f00dbeefcafe"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def authority(directory: Path) -> Path:
+    """A certificate authority of its own, and a certificate of it for localhost."""
+    ca, key = directory / "ca.crt", directory / "ca.key"
+    openssl = ["openssl", "req", "-newkey", "rsa:2048", "-nodes"]
+    quiet = {"check": True, "capture_output": True}
+    subprocess.run([*openssl, "-x509", "-keyout", key, "-out", ca, "-days", "2", "-subj", "/CN=test-ca"], **quiet)
+    extensions = directory / "ext"
+    extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
+    request, own = directory / "server.csr", directory / "server.key"
+    subprocess.run([*openssl, "-keyout", own, "-out", request, "-subj", "/CN=localhost"], **quiet)
+    sign = ["openssl", "x509", "-req", "-in", request, "-CA", ca, "-CAkey", key, "-CAcreateserial", "-days", "2"]
+    subprocess.run([*sign, "-extfile", extensions, "-out", directory / "server.crt"], **quiet)
+    return ca
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A running registry: where it is, whom to trust, and what it was asked."""
+
+    address: str
+    ca: Path
+    log: Log
+
+    def target(self, password: str = PASSWORD, ca: Path | None = None) -> RegistryTarget:
+        return RegistryTarget(f"{self.address}/team", Login(USER, password), ca or self.ca)
+
+    def asked(self) -> list[str]:
+        """Every request so far; one of our own marks the moment, so that none is still on its way into the log."""
+        marker = f"/v2/marker-{os.urandom(4).hex()}"
+        answer = httpx.head(f"https://{self.address}{marker}", verify=trust(self.ca))
+        assert answer.status_code == 404
+        return self.log.until(marker)
+
+
+class Log:
+    """The lines of a server, as they come."""
+
+    def __init__(self, lines: IO[str]) -> None:
+        self._lines: list[str] = []
+        self._more = threading.Condition()
+        self._thread = threading.Thread(target=self._follow, args=(lines,))
+        self._thread.start()
+
+    def until(self, word: str) -> list[str]:
+        """The requests up to a line with `word`, waited for."""
+        with self._more:
+            assert self._more.wait_for(lambda: any(word in line for line in self._lines), 15), self._lines[-5:]
+            return [line for line in self._lines if ' "HEAD /v2/team' in line or ' "PUT /v2' in line]
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _follow(self, lines: IO[str]) -> None:
+        with lines:
+            for line in lines:
+                with self._more:
+                    self._lines.append(line)
+                    self._more.notify_all()
+
+
+def call(*argv: str, stdin: str = "") -> str:
+    """What a program printed; it must succeed."""
+    return subprocess.run(argv, input=stdin, text=True, check=True, capture_output=True).stdout
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serving(directory: Path, auth: str) -> Iterator[Registry]:
+    port = free_port()
+    settings = directory / "registry.yml"
+    settings.write_text(
+        f"""version: 0.1
+storage: {{filesystem: {{rootdirectory: {directory}/data}}}}
+http:
+  addr: "127.0.0.1:{port}"
+  tls: {{certificate: {directory}/server.crt, key: {directory}/server.key}}
+auth:
+{auth}
+"""
+    )
+    child = subprocess.Popen(
+        ["docker-registry", "serve", settings], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert child.stdout is not None
+    log = Log(child.stdout)
+    try:
+        log.until("listening on")
+        yield Registry(f"localhost:{port}", directory / "ca.crt", log)
+    finally:
+        child.terminate()
+        child.wait()
+        log.join()
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    directory = tmp_path_factory.mktemp("registry")
+    authority(directory)
+    (directory / "htpasswd").write_text(call("htpasswd", "-niB", USER, stdin=PASSWORD))
+    with serving(directory, f"  htpasswd: {{realm: test, path: {directory}/htpasswd}}") as running:
+        yield running
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> BuildSettings:
+    return BuildSettings(cache=tmp_path / "cache", runtime=tmp_path / "run")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Iterator[ImageSpec]:
+    """An image from nothing, unlike every other run's."""
+    (tmp_path / "data").write_bytes(os.urandom(2_000_000))
+    spec = ImageSpec(
+        "paude-test-tiny",
+        (
+            Source("Containerfile", text=b"ARG BASE\nFROM $BASE\nCOPY data /data\nCOPY sub/run /run\n"),
+            Source("data", file=tmp_path / "data"),
+            Source("sub/run", executable=True, text=b"#!/bin/sh\n"),
+        ),
+        base="scratch",
+    )
+    yield spec
+    listed = call("podman", "images", "-q", "--filter", "reference=localhost/paude-test-tiny").split()
+    subprocess.run(["podman", "rmi", "--force", *listed], check=False, capture_output=True)
+
+
+class Heard:
+    """A reporter that remembers."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.units: set[str] = set()
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def progress(self, current: int, total: int | None, unit: str) -> None:
+        self.units.add(unit)
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+async def test_a_missing_image_is_built_and_pushed_and_a_present_one_costs_one_request(
+    registry: Registry, image: ImageSpec, settings: BuildSettings, heard: Heard
+) -> None:
+    token = report.reporter.set(heard)
+    first = await ensure(image, registry.target(), settings)
+    assert heard.units == {"layers"}
+    asked, spoken = len(registry.asked()), len(heard.lines)
+
+    again = await ensure(image, registry.target(), settings)
+
+    report.reporter.reset(token)
+    assert again == first
+    (request,) = registry.asked()[asked:]
+    assert '"HEAD /v2/team/paude-test-tiny/manifests/' in request
+    assert len(heard.lines) == spoken, "something was built again"
+    assert first.reference == f"{registry.address}/team/paude-test-tiny:{await tag_of(image, settings)}"
+
+
+async def test_the_digest_is_what_the_registry_serves(
+    registry: Registry, image: ImageSpec, settings: BuildSettings
+) -> None:
+    pushed = await ensure(image, registry.target(), settings)
+
+    reference = registry.target().reference(image.name, await tag_of(image, settings))
+    assert await present(reference, Login(USER, PASSWORD), registry.ca) == pushed.digest
+    other = replace(reference, tag="none")
+    assert await present(other, Login(USER, PASSWORD), registry.ca) is None
+
+
+async def test_an_image_in_the_local_storage_is_pushed_without_a_build(
+    registry: Registry, image: ImageSpec, settings: BuildSettings, heard: Heard
+) -> None:
+    tag = await tag_of(image, settings)
+    await building.build(image, tag, settings)
+    assert await in_storage(local_name(image, tag))
+    token = report.reporter.set(heard)
+
+    await ensure(image, registry.target(), settings)
+
+    report.reporter.reset(token)
+    assert not [line for line in heard.lines if line.startswith("STEP")]
+
+
+async def test_the_same_files_give_the_same_image_on_another_day(
+    image: ImageSpec, settings: BuildSettings, tmp_path: Path
+) -> None:
+    async def built() -> str:
+        name = await building.build(image, "same", settings)
+        shown = call("podman", "image", "inspect", name, "-f", "{{.Id}}")
+        call("podman", "rmi", "--force", name)
+        return shown
+
+    first = await built()
+    os.utime(tmp_path / "data", (1, 1))
+    old = os.umask(0o077)
+    try:
+        assert await built() == first
+    finally:
+        os.umask(old)
+
+
+async def test_a_wrong_password_is_a_login_that_expired(
+    registry: Registry, image: ImageSpec, settings: BuildSettings
+) -> None:
+    with pytest.raises(LoginExpired) as caught:
+        await ensure(image, registry.target(password="wrong-canary"), settings)
+
+    assert caught.value.exit_code == 7
+    assert registry.address in caught.value.hint
+    assert "wrong-canary" not in f"{caught.value}{caught.value.hint}{caught.value.__cause__!r}"
+    assert not await in_storage(local_name(image, await tag_of(image, settings))), "built for nothing"
+
+
+async def test_a_push_with_a_wrong_password_is_a_login_that_expired_too(
+    registry: Registry, image: ImageSpec, settings: BuildSettings
+) -> None:
+    local = await building.build(image, await tag_of(image, settings), settings)
+    target = registry.target(password="wrong-canary")
+
+    with pytest.raises(LoginExpired) as caught:
+        await push(local, target.reference(image.name, "x"), target, settings.runtime)
+
+    assert "wrong-canary" not in repr(caught.value) + str(caught.value)
+    assert list(settings.runtime.iterdir()) == []
+
+
+async def test_without_a_login_the_message_says_how_to_log_in(
+    registry: Registry, image: ImageSpec, settings: BuildSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none.json"))
+
+    with pytest.raises(LoginExpired) as caught:
+        await ensure(image, replace(registry.target(), login=None), settings)
+
+    assert f"podman login {registry.address}" in caught.value.hint
+
+
+async def test_the_users_own_login_is_found_and_used(
+    registry: Registry, image: ImageSpec, settings: BuildSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    login = ["podman", "login", "--username", USER, "--password-stdin", "--authfile", str(tmp_path / "auth.json")]
+    certs = tmp_path / "certs"
+    certs.mkdir()
+    (certs / "ca.crt").write_bytes(registry.ca.read_bytes())
+    call(*login, "--cert-dir", str(certs), registry.address, stdin=PASSWORD)
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+
+    assert await ensure(image, replace(registry.target(), login=None), settings)
+
+
+async def test_a_ca_that_is_not_trusted_is_an_error_of_the_image(
+    registry: Registry, image: ImageSpec, settings: BuildSettings, tmp_path: Path
+) -> None:
+    stranger = authority(tmp_path)
+    target = registry.target(ca=stranger)
+    local = await building.build(image, await tag_of(image, settings), settings)
+
+    for attempt in (ensure(image, target, settings), push(local, target.reference("x", "y"), target, settings.runtime)):
+        with pytest.raises(ImageError) as caught:
+            await attempt
+        assert caught.value.exit_code == 8
+        assert "CA" in caught.value.hint
+
+
+async def test_a_registry_that_is_not_there_is_said_to_be_so(
+    registry: Registry, image: ImageSpec, settings: BuildSettings
+) -> None:
+    nobody = f"localhost:{free_port()}"
+
+    with pytest.raises(ImageError, match="cannot be reached"):
+        await ensure(image, replace(registry.target(), host_and_path=nobody), settings)
+
+
+async def test_a_ca_file_that_is_none_is_an_error_of_the_settings(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "ca").write_text("no certificate")
+
+    for file in (tmp_path / "ca", tmp_path / "missing"):
+        with pytest.raises(SettingsError):
+            await present(registry.target().reference("a", "b"), None, file)
+
+
+async def test_the_password_is_in_no_process_and_the_file_with_it_is_private_and_gone_afterwards(
+    registry: Registry, image: ImageSpec, settings: BuildSettings
+) -> None:
+    watch = Watch(settings.runtime)
+    with watch:
+        await ensure(image, registry.target(), settings)
+
+    assert watch.pushes, "the push was never seen"
+    assert watch.seen_in_processes == set()
+    assert watch.modes == {0o600}
+    assert list(settings.runtime.iterdir()) == []
+
+
+async def test_what_a_killed_push_left_is_removed_by_the_next_and_that_of_a_living_one_stays(
+    registry: Registry, image: ImageSpec, settings: BuildSettings
+) -> None:
+    for pid in (int(call("sh", "-c", "echo $$")), os.getppid()):
+        (settings.runtime / f"push-{pid}-x").mkdir(parents=True)
+
+    await ensure(image, registry.target(), settings)
+
+    assert [left.name for left in settings.runtime.iterdir()] == [f"push-{os.getppid()}-x"]
+
+
+async def test_a_build_that_fails_gives_the_last_lines(image: ImageSpec, settings: BuildSettings) -> None:
+    broken = replace(image, sources=(Source("Containerfile", text=b"FROM scratch\nCOPY nothing /x\n"),))
+
+    with pytest.raises(ImageError) as caught:
+        await building.build(broken, "broken", settings)
+
+    assert "nothing" in caught.value.why
+    assert list((settings.cache / "contexts").iterdir()) == []
+
+
+class Watch:
+    """Looks at every process and at the private files while the block runs."""
+
+    def __init__(self, runtime: Path) -> None:
+        self._runtime = runtime
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self.seen_in_processes: set[str] = set()
+        self.modes: set[int] = set()
+        self.pushes = 0
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.002):
+            for process in Path("/proc").glob("[0-9]*"):
+                self._process(process)
+            for file in self._runtime.glob("push-*/auth.json"):
+                with contextlib.suppress(OSError):
+                    self.modes.add(file.stat().st_mode & 0o777)
+
+    def _process(self, process: Path) -> None:
+        for name in ("cmdline", "environ"):
+            with contextlib.suppress(OSError):
+                content = (process / name).read_bytes()
+                self.pushes += b"podman\0push" in content
+                if PASSWORD.encode() in content:
+                    self.seen_in_processes.add(f"{process.name} {name}")
