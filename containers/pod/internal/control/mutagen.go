@@ -1,0 +1,34 @@
+package control
+
+import (
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"paude/pod/internal/paths"
+	"paude/pod/internal/say"
+)
+
+// execMutagen becomes the sync agent of the image, whose data lie on the volume beside the workspace: staged files are
+// renamed into place, and the agent's container does not see them.
+func execMutagen() int {
+	if err := os.MkdirAll(paths.MutagenData, 0o770); err != nil {
+		say.Line("%v", err)
+		return exitFailed
+	}
+	command := []string{paths.Mutagen, "synchronizer", "--log-level=info"}
+	say.Line("%v", unix.Exec(command[0], command, mutagenEnvironment()))
+	return exitFailed
+}
+
+func mutagenEnvironment() []string {
+	environment := []string{"MUTAGEN_DATA_DIRECTORY=" + paths.MutagenData}
+	for _, one := range os.Environ() {
+		name, _, _ := strings.Cut(one, "=")
+		if name == "HOME" || name == "PATH" || name == "USER" {
+			environment = append(environment, one)
+		}
+	}
+	return environment
+}

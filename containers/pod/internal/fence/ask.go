@@ -1,0 +1,68 @@
+package fence
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// Answer is what the proxy says about itself.
+type Answer struct {
+	Resolvers []string `json:"resolvers"`
+	Allowlist string   `json:"allowlist"`
+}
+
+const (
+	askTime   = 2 * time.Second
+	askLimit  = 64 << 10
+	mostNames = 8
+)
+
+// The proxy answers for this name itself, with 403, and looks up nothing.
+const request = "GET http://fence.paude.invalid/ HTTP/1.1\r\nHost: fence.paude.invalid\r\nConnection: close\r\n\r\n"
+
+// ask proves that the way to the proxy is open: the control without which "nothing else answers" means nothing.
+func ask(ctx context.Context, proxy string) (*Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(proxy, proxyPort))
+	if err != nil {
+		return nil, err
+	}
+	defer connection.Close()
+	_ = connection.SetDeadline(time.Now().Add(askTime))
+	if _, err = io.WriteString(connection, request); err != nil {
+		return nil, err
+	}
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	return parseAnswer(response.StatusCode, response.Body)
+}
+
+func parseAnswer(status int, body io.Reader) (*Answer, error) {
+	if status != http.StatusForbidden {
+		return nil, fmt.Errorf("the proxy answers %d where 403 is due", status)
+	}
+	var answer Answer
+	if err := json.NewDecoder(io.LimitReader(body, askLimit)).Decode(&answer); err != nil {
+		return nil, fmt.Errorf("the proxy's answer: %w", err)
+	}
+	if len(answer.Resolvers) > mostNames {
+		answer.Resolvers = answer.Resolvers[:mostNames]
+	}
+	for _, one := range answer.Resolvers {
+		if _, err := netip.ParseAddr(one); err != nil {
+			return nil, fmt.Errorf("the proxy's resolver: %w", err)
+		}
+	}
+	return &answer, nil
+}

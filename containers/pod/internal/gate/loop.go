@@ -1,0 +1,65 @@
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"paude/pod/internal/fence"
+	"paude/pod/internal/mark"
+	"paude/pod/internal/paths"
+	"paude/pod/internal/say"
+)
+
+const (
+	calm       = 60 * time.Second
+	firstPause = 300 * time.Millisecond
+	lastPause  = 15 * time.Second
+)
+
+// watchFence makes rounds for as long as the gate lives: quickly until the fence is clean, then each minute.
+func watchFence(ctx context.Context, settings fence.Settings, state *State) {
+	// A gate that was started again beside a running agent has nothing to wait for.
+	judge := fence.NewJudge(mark.Exists(paths.Leave))
+	pause := firstPause
+	for ctx.Err() == nil {
+		before := judge.State
+		for _, round := range settings.Pair(ctx, judge.Resolvers) {
+			if ctx.Err() != nil {
+				return
+			}
+			judge.Add(round)
+			// At once: the second round may have closed again what the first found open.
+			if judge.State == fence.Leak {
+				state.Judged(judge.Verdict)
+			}
+		}
+		publish(judge.Verdict, state, before)
+		pause = nextPause(pause, judge.State, before)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+func publish(verdict fence.Verdict, state *State, before string) {
+	if verdict.State != before {
+		say.Line("the fence is %s %s%s", verdict.State, verdict.Way(), verdict.Failure)
+	}
+	if text, err := json.Marshal(verdict); err == nil {
+		_ = mark.Put(paths.FenceFile, string(text), false)
+	}
+	state.Judged(verdict)
+}
+
+func nextPause(pause time.Duration, state, before string) time.Duration {
+	switch {
+	case state == fence.Clean:
+		return calm
+	case state != before || pause == calm:
+		return firstPause
+	default:
+		return min(pause*3/2, lastPause)
+	}
+}

@@ -1,0 +1,222 @@
+package gate
+
+import (
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"paude/pod/internal/fence"
+	"paude/pod/internal/mark"
+	"paude/pod/internal/paths"
+	"paude/pod/internal/say"
+)
+
+// Status is what the gate tells about the session; the laptop reads it as JSON.
+type Status struct {
+	Session    string        `json:"session"`
+	UID        string        `json:"uid"` // as the volume says
+	Seeded     bool          `json:"seeded"`
+	Released   bool          `json:"released"`
+	Leave      bool          `json:"leave"`
+	ImageReady bool          `json:"image_ready"`
+	Parked     string        `json:"parked"`
+	Fence      fence.Verdict `json:"fence"`
+	Volume     Space         `json:"volume"`
+	History    bool          `json:"history"`
+}
+
+// Space is the room on the volume in bytes.
+type Space struct {
+	Total uint64 `json:"total"`
+	Free  uint64 `json:"free"`
+}
+
+// State is the one place that gives and takes leave.
+type State struct {
+	mutex    sync.Mutex
+	session  string
+	image    string
+	fenceOff bool
+	seeded   bool
+	released bool
+	unproven int
+	verdict  fence.Verdict
+	changed  chan struct{} // closed, and replaced, at every change
+}
+
+// So many pairs in a row that prove nothing, in an agent's pod that has leave, are taken for an attempt to hide a way out.
+const unprovenLimit = 3
+
+func newState() *State {
+	state := &State{
+		session:  os.Getenv("PAUDE_SESSION"),
+		image:    os.Getenv("PAUDE_AGENT_IMAGE"),
+		fenceOff: os.Getenv("PAUDE_FENCE") == "off",
+		seeded:   mark.Exists(paths.Seeded),
+		released: mark.Exists(paths.Released),
+		verdict:  fence.NewJudge(false).Verdict,
+		changed:  make(chan struct{}),
+	}
+	ready, known := mark.Read(paths.ImageReadyMark)
+	if known && ready == state.image {
+		state.showImage(ready)
+	} else {
+		_ = mark.Remove(paths.ImageReady)
+	}
+	state.decide()
+	return state
+}
+
+// Judged takes a new verdict of the fence.
+func (s *State) Judged(verdict fence.Verdict) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.verdict = verdict
+	s.unproven++
+	if verdict.State != fence.Unknown {
+		s.unproven = 0
+	}
+	s.decide()
+	s.tellAll()
+}
+
+// decide gives or takes leave; the caller holds the lock. What is not known takes nothing away: an agent that works
+// is not stopped because the proxy is being replaced.
+func (s *State) decide() {
+	switch {
+	case !s.seeded || !s.released:
+		s.takeLeave("")
+	case s.fenceOff || s.verdict.State == fence.Clean:
+		s.giveLeave()
+	case s.verdict.State == fence.Leak:
+		s.takeLeave("the fence is open: " + s.verdict.Way())
+	case s.unproven >= unprovenLimit:
+		s.takeLeave("the fence cannot be proven: probes fail inside the pod")
+	}
+}
+
+func (s *State) giveLeave() {
+	if mark.Exists(paths.Leave) {
+		return
+	}
+	_ = os.Remove(paths.Parked)
+	if err := mark.Put(paths.Leave, s.session+"\n", false); err != nil {
+		say.Line("leave cannot be given: %v", err)
+		return
+	}
+	say.Line("leave given")
+}
+
+func (s *State) takeLeave(reason string) {
+	if !mark.Exists(paths.Leave) {
+		return
+	}
+	if reason != "" {
+		_ = mark.Put(paths.Parked, reason, false)
+	}
+	if err := os.Remove(paths.Leave); err != nil {
+		say.Line("leave cannot be taken away: %v", err)
+		return
+	}
+	say.Line("leave taken away: %s", reason)
+}
+
+// Seeded remembers that the workspace is whole. The mark reaches the disk after the files it speaks of.
+func (s *State) Seeded() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.seeded {
+		return
+	}
+	s.seeded = true
+	go writeSeeded()
+	s.decide()
+	s.tellAll()
+}
+
+func writeSeeded() {
+	if volume, err := os.Open(paths.Volume); err == nil {
+		_ = unix.Syncfs(int(volume.Fd()))
+		volume.Close()
+	}
+	if err := mark.Write(paths.Seeded, "seeded\n"); err != nil {
+		say.Line("the volume does not remember that it is seeded: %v", err)
+	}
+	_ = mark.Remove(paths.Seeding)
+}
+
+// Release remembers that the agent may run.
+func (s *State) Release() error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if err := mark.Write(paths.Released, "released\n"); err != nil {
+		return err
+	}
+	s.released = true
+	s.decide()
+	s.tellAll()
+	return nil
+}
+
+// Park takes leave away until the next release.
+func (s *State) Park(reason string) error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.released = false
+	_ = mark.Put(paths.Parked, reason, false)
+	s.takeLeave(reason)
+	s.tellAll()
+	return mark.Remove(paths.Released)
+}
+
+// ImageIsReady remembers that the agent's image can be pulled.
+func (s *State) ImageIsReady(reference string) error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if err := mark.Write(paths.ImageReadyMark, reference); err != nil {
+		return err
+	}
+	s.showImage(reference)
+	s.tellAll()
+	return nil
+}
+
+func (s *State) showImage(reference string) {
+	if err := mark.Put(paths.ImageReady, reference, false); err != nil {
+		say.Line("%v", err)
+	}
+}
+
+// Status tells everything.
+func (s *State) Status() Status {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	uid, _ := mark.Read(paths.Sentinel)
+	parked, _ := mark.Read(paths.Parked)
+	return Status{
+		Session: s.session, UID: uid, Seeded: s.seeded, Released: s.released,
+		Leave: mark.Exists(paths.Leave), ImageReady: mark.Exists(paths.ImageReady), Parked: parked,
+		Fence: s.verdict, Volume: space(), History: mark.Exists(paths.Bundle),
+	}
+}
+
+// Changes gives a channel that closes at the next change.
+func (s *State) Changes() <-chan struct{} {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.changed
+}
+
+func (s *State) tellAll() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func space() Space {
+	var room unix.Statfs_t
+	if unix.Statfs(paths.Volume, &room) != nil {
+		return Space{}
+	}
+	return Space{Total: room.Blocks * uint64(room.Bsize), Free: room.Bavail * uint64(room.Bsize)}
+}

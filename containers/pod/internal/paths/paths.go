@@ -1,0 +1,47 @@
+// Package paths names the places that paude's containers share.
+package paths
+
+const (
+	Program = "/opt/paude/bin/paude-pod"
+	Mutagen = "/opt/paude/bin/mutagen-agent"
+
+	Volume         = "/vol"
+	Workspace      = Volume + "/workspace"
+	Home           = Volume + "/home"
+	Inbox          = Volume + "/inbox"
+	Bundle         = Inbox + "/history.bundle"
+	GateData       = Volume + "/gate"
+	Sentinel       = GateData + "/session"
+	Seeded         = GateData + "/seeded"
+	Seeding        = GateData + "/seeding"
+	Released       = GateData + "/released"
+	ImageReadyMark = GateData + "/image-ready"
+	MutagenData    = GateData + "/mutagen"
+
+	// Run is written by the gate and read by fence and agent. No socket may lie here: one can be connected to
+	// through a read-only mount.
+	Run        = "/run/gate"
+	Leave      = Run + "/leave"
+	ImageReady = Run + "/image-ready"
+	FenceFile  = Run + "/fence.json"
+	Parked     = Run + "/parked"
+
+	// Private is each container's own.
+	Private    = "/run/paude"
+	GateSocket = Private + "/gate.sock"
+	TmuxSocket = Private + "/tmux.sock"
+	AgentEnded = Private + "/agent-ended"
+
+	AgentWorkspace = "/workspace"
+	AgentHome      = "/home/paude"
+	AgentBundle    = "/run/inbox/history.bundle"
+	Secrets        = "/run/secrets/paude"
+
+	Keys       = "/etc/paude/ssh"
+	SshdConfig = "/etc/paude/sshd"
+	TmuxConfig = "/etc/paude/tmux.conf"
+	ExtraUsers = "/var/lib/extrausers"
+
+	GatePort  = "2222"
+	AgentPort = "2223"
+)
