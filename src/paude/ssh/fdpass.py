@@ -1,0 +1,102 @@
+"""The helper of ProxyUseFdpass: hand ssh a connection to the supervisor, start one when there is none, and be gone.
+
+    python -IS fdpass.py SOCKET NAME PORT [STATE]
+
+Standard library only and no import of paude, because its start is part of every connection. What it says goes to
+stderr, short, and never contains what mutagen takes for a missing program.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess  # noqa: TID251 -- a process that is to outlive this one cannot be one of paude.process
+import sys
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+PATIENCE_S = 15.0
+_RETRY_S = 0.02
+_LOG_LIMIT = 1024 * 1024
+
+
+def main(arguments: list[str]) -> int:
+    """Pass the connection over stdout; 255 when there is none."""
+    where, name, port, *state = arguments
+    try:
+        with connected(where, state[0] if state else None) as stream:
+            stream.sendall(f"{name} {port}\n".encode("ascii"))
+            with socket.socket(fileno=os.dup(1)) as ssh:
+                socket.send_fds(ssh, [b"\0"], [stream.fileno()])
+    except (OSError, ValueError) as exc:
+        sys.stderr.write(f"paude: no way to the supervisor: {exc}\n")
+        return 255
+    return 0
+
+
+def connected(where: str, state: str | None, patience: float = PATIENCE_S) -> socket.socket:
+    """A connection to the supervisor at the socket `where`; starts one when nobody answers.
+
+    Raises OSError when none answers within `patience` seconds.
+    """
+    try:
+        return dialled(where)
+    except OSError:
+        start(where, state)
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return dialled(where)
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(_RETRY_S)
+
+
+def dialled(where: str) -> socket.socket:
+    """A connection to the socket `where`; raises OSError when nobody listens."""
+    stream = socket.socket(socket.AF_UNIX)
+    try:
+        stream.connect(where)
+    except OSError:
+        stream.close()
+        raise
+    return stream
+
+
+def start(where: str, state: str | None) -> None:
+    """Start a supervisor that belongs to nobody: own session, stdio to its log. Two at once sort it out by a lock."""
+    with log_file(state) as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "paude", "supervisor", "run"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env=environment(where, state),
+            start_new_session=True,
+        ).returncode = 0  # it is not waited for: without this the interpreter complains
+
+
+def environment(where: str, state: str | None) -> dict[str, str]:
+    """This process's environment, with the directories that lead to the same socket and state."""
+    found = dict(os.environ)
+    if state is not None and Path(state).name == "paude":
+        found["XDG_STATE_HOME"] = str(Path(state).parent)
+    runtime = Path(where).parent
+    if runtime.name == "paude":
+        found["XDG_RUNTIME_DIR"] = str(runtime.parent)
+    return found
+
+
+def log_file(state: str | None) -> BinaryIO:
+    """The supervisor's log, opened for appending; over 1 MiB the old one is put aside first."""
+    path = Path(state) / "supervisor.log" if state is not None else Path(os.devnull)
+    if path.is_file() and path.stat().st_size > _LOG_LIMIT:
+        path.replace(path.with_suffix(".log.1"))
+    return open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

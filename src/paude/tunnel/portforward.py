@@ -1,0 +1,198 @@
+"""The tunnel over a Kubernetes port-forward: one websocket per stream, `v4.channel.k8s.io`.
+
+The other end (the kubelet's streaming library) takes each frame for a message whose first byte is a channel: 0 data,
+1 error; the first message of a channel is the port, two bytes little-endian. Messages must therefore never be
+fragmented nor compressed. There is no half-close. Works while the pod is still in its init phase.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+from anyio.abc import ByteStream
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidStatus, WebSocketException
+from websockets.http11 import Response
+from websockets.typing import Subprotocol
+
+from paude.errors import ConnectionLost, Forbidden, LoginExpired, PaudeError, SessionGone
+from paude.process import clean
+from paude.tunnel.base import TunnelLost
+from paude.tunnel.watched import WatchedConnection
+
+PAYLOAD = 32 * 1024
+OPEN_S = 10.0
+CLOSE_S = 1.0
+_DATA, _ERROR = 0, 1
+_READ_AHEAD = 8  # messages of at most 32 KiB
+_WRITE_LIMIT = 64 * 1024
+_PROTOCOL = Subprotocol("v4.channel.k8s.io")
+
+
+@dataclass(frozen=True)
+class ApiAccess:
+    """How to reach an API server: `server` as in a kubeconfig, `headers` with the credentials, `proxy` or None."""
+
+    server: str
+    ssl: ssl.SSLContext | None
+    headers: Mapping[str, str] = field(repr=False)
+    proxy: str | None = None
+    tls_server_name: str | None = None
+
+
+@dataclass(frozen=True)
+class PodPortForward:
+    """A Dialer for one pod; `access(True)` is to bring fresh credentials."""
+
+    access: Callable[[bool], Awaitable[ApiAccess]]
+    namespace: str
+    pod: str
+
+    async def dial(self, port: int) -> ByteStream:
+        """A new stream to `port` of the pod's loopback.
+
+        Raises LoginExpired (after one try with fresh credentials), Forbidden, SessionGone, or ConnectionLost.
+        """
+        for again in (False, True):
+            try:
+                return await self._open(await self.access(again), port)
+            except InvalidStatus as exc:
+                if exc.response.status_code != 401 or again:
+                    raise self._refused(exc.response) from exc
+            except (OSError, TimeoutError, WebSocketException) as exc:
+                raise ConnectionLost("no tunnel to the pod", why=clean(str(exc)) or type(exc).__name__) from exc
+        raise AssertionError("unreachable")
+
+    async def _open(self, access: ApiAccess, port: int) -> ByteStream:
+        connection = await connect(self._url(access, port), **_options(access))
+        assert isinstance(connection, WatchedConnection)
+        return PortForwardStream(connection, port)
+
+    def _url(self, access: ApiAccess, port: int) -> str:
+        server = urlsplit(access.server)
+        scheme = "ws" if server.scheme == "http" else "wss"
+        path = f"{server.path.rstrip('/')}/api/v1/namespaces/{self.namespace}/pods/{self.pod}/portforward"
+        return f"{scheme}://{server.netloc}{path}?ports={port}"
+
+    def _refused(self, response: Response) -> PaudeError:
+        code, reason = response.status_code, _reason(response)
+        if code == 401:
+            return LoginExpired("the cluster does not accept your login", why=reason, hint="log in again and retry")
+        if code == 403:
+            right = f"`create pods/portforward` (and `get`) in the namespace {self.namespace}"
+            return Forbidden("you may not open a tunnel", why=f"it takes {right}; {reason}")
+        if code == 404:
+            return SessionGone(f"the pod {self.pod} is gone", why=reason)
+        return ConnectionLost("the cluster refused the tunnel", why=f"{code}: {reason}")
+
+
+class PortForwardStream(ByteStream):
+    """One stream of a port-forward. Raises TunnelLost when it breaks off, with the other end's words if it said any."""
+
+    def __init__(self, connection: WatchedConnection, port: int) -> None:
+        self._connection = connection
+        self._header = port.to_bytes(2, "little")
+        self._headers_due = {_DATA, _ERROR}
+        self._rest = b""
+        self._closed = False
+
+    async def receive(self, max_bytes: int = 64 * 1024) -> bytes:
+        """The next bytes; EndOfStream when the program in the pod has closed its end."""
+        data = self._rest or await self._next()
+        self._rest = data[max_bytes:]
+        return data[:max_bytes] if self._rest else data
+
+    async def send(self, item: bytes | bytearray | memoryview) -> None:
+        """Send all of `item`; waits while more than 64 KiB wait for the kernel."""
+        view = memoryview(item)
+        for start in range(0, len(view), PAYLOAD):
+            await self._send(b"".join((b"\0", view[start : start + PAYLOAD])))
+
+    async def send_eof(self) -> None:
+        """Nothing: the protocol has no half-close, and closing all would lose what the other end still has to say."""
+
+    def suspect(self, allowance: float = 1.0) -> None:
+        """Find out now whether the stream lives; without any progress for `allowance` seconds it breaks off."""
+        self._connection.suspect(allowance)
+
+    async def aclose(self) -> None:
+        """Close it; takes at most a second, even when nobody answers."""
+        self._closed = True
+        try:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_S):
+                await self._connection.close()
+        finally:
+            self._connection.transport.abort()
+
+    async def _next(self) -> bytes:
+        while True:
+            message = await self._message()
+            channel, body = message[0], message[1:]
+            if channel in self._headers_due:
+                self._headers_due.discard(channel)
+                if body != self._header:
+                    raise TunnelLost("the tunnel broke off", why="the cluster does not speak v4.channel.k8s.io")
+            elif channel == _ERROR:
+                raise TunnelLost("the tunnel broke off", why=clean(body.decode("utf-8", "replace")).strip())
+            elif channel == _DATA and body:
+                return body
+
+    async def _message(self) -> bytes:
+        try:
+            while True:
+                message = await self._connection.recv(decode=False)
+                if message:
+                    return message
+        except ConnectionClosedOK as exc:
+            raise (anyio.ClosedResourceError() if self._closed else anyio.EndOfStream()) from exc
+        except ConnectionClosed as exc:
+            raise self._lost(exc) from exc
+
+    async def _send(self, message: bytes) -> None:
+        try:
+            self._connection.handed += len(message)
+            await self._connection.send(message)
+        except ConnectionClosed as exc:
+            raise self._lost(exc) from exc
+
+    def _lost(self, exc: ConnectionClosed) -> Exception:
+        if self._closed:
+            return anyio.ClosedResourceError()
+        return TunnelLost("the tunnel broke off", why=self._connection.verdict or clean(str(exc)))
+
+
+def _options(access: ApiAccess) -> dict[str, Any]:
+    secure: dict[str, Any] = {}
+    if not access.server.startswith("http://"):
+        secure = {"ssl": access.ssl or ssl.create_default_context()}
+        if access.tls_server_name:
+            secure["server_hostname"] = access.tls_server_name
+    return {
+        "subprotocols": [_PROTOCOL],
+        "compression": None,
+        "additional_headers": dict(access.headers),
+        "user_agent_header": "paude",
+        "proxy": access.proxy,
+        "open_timeout": OPEN_S,
+        "close_timeout": CLOSE_S,
+        "ping_interval": None,
+        "max_size": None,
+        "max_queue": _READ_AHEAD,
+        "write_limit": _WRITE_LIMIT,
+        "create_connection": WatchedConnection,
+        **secure,
+    }
+
+
+def _reason(response: Response) -> str:
+    text = bytes(response.body or b"").decode("utf-8", "replace")
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        text = str(json.loads(text)["message"])
+    return clean(text).strip()[:500] or response.reason_phrase

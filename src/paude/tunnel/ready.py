@@ -1,0 +1,67 @@
+"""Reaching a server that may have been started a moment ago.
+
+A port-forward to a port where nobody listens yet is accepted and then closed, so only the server's first words tell
+that it is there. For protocols in which the server speaks first, such as ssh (RFC 4253, section 4.2).
+"""
+
+from __future__ import annotations
+
+import anyio
+from anyio.abc import ByteStream
+
+from paude.errors import ConnectionLost
+from paude.tunnel.base import Dialer
+
+WITHIN_S = 30.0
+_FIRST_PAUSE_S = 0.03
+_LONGEST_PAUSE_S = 0.5
+
+
+async def dial_when_ready(dialer: Dialer, port: int, within_s: float = WITHIN_S) -> ByteStream:
+    """A stream on which the server has spoken already; its words are still to be read.
+
+    Raises ConnectionLost when nothing answers within `within_s` seconds, and at once what `dial` raises beside it.
+    """
+    pause, last = _FIRST_PAUSE_S, ConnectionLost(f"nothing answers at port {port} of the pod")
+    with anyio.move_on_after(within_s):
+        while True:
+            try:
+                return await _spoken(await dialer.dial(port))
+            except ConnectionLost as exc:
+                last = exc
+            await anyio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+    raise last
+
+
+async def _spoken(stream: ByteStream) -> ByteStream:
+    try:
+        return _Unread(stream, await stream.receive())
+    except BaseException as exc:
+        await anyio.aclose_forcefully(stream)
+        if isinstance(exc, (anyio.EndOfStream, anyio.BrokenResourceError)):
+            raise ConnectionLost("the port is closed") from exc
+        raise
+
+
+class _Unread(ByteStream):
+    """A stream with bytes put back in front."""
+
+    def __init__(self, stream: ByteStream, first: bytes) -> None:
+        self._stream = stream
+        self._first = first
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        if self._first:
+            taken, self._first = self._first[:max_bytes], self._first[max_bytes:]
+            return taken
+        return await self._stream.receive(max_bytes)
+
+    async def send(self, item: bytes) -> None:
+        await self._stream.send(item)
+
+    async def send_eof(self) -> None:
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

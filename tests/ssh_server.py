@@ -1,0 +1,94 @@
+"""A real sshd on a loopback port, with keys and a configuration of its own, for one test."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from getpass import getuser
+from pathlib import Path
+
+from paude.ssh.keys import KeyPair, generate
+
+SSHD = "/usr/sbin/sshd"
+
+
+@dataclass(frozen=True)
+class Sshd:
+    """Where it listens and the keys that open it."""
+
+    port: int
+    pid: int
+    client: KeyPair
+    host: KeyPair
+    directory: Path
+
+    @property
+    def user(self) -> str:
+        """The only user who may log in."""
+        return getuser()
+
+
+@contextmanager
+def sshd(directory: Path, *extra: str) -> Iterator[Sshd]:
+    """A running one; `extra` are lines of its configuration."""
+    client, host = generate("client"), generate("host")
+    _private(directory / "host", host.private_openssh)
+    _private(directory / "authorized", client.public_openssh + "\n")
+    Path("/run/sshd").mkdir(exist_ok=True)
+    port = _free_port()
+    config = directory / "sshd_config"
+    config.write_text(
+        "\n".join(
+            [
+                f"Port {port}",
+                "ListenAddress 127.0.0.1",
+                f"HostKey {directory / 'host'}",
+                f"AuthorizedKeysFile {directory / 'authorized'}",
+                "StrictModes no",
+                "UsePAM no",
+                "PasswordAuthentication no",
+                "PidFile none",
+                "MaxStartups 100",
+                "PrintMotd no",
+                "AcceptEnv LANG LC_* COLORTERM",
+                *extra,
+                "",
+            ]
+        )
+    )
+    with (directory / "sshd.log").open("wb") as log:
+        child = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stderr=log, env=dict(os.environ))
+    try:
+        _wait(port)
+        yield Sshd(port, child.pid, client, host, directory)
+    finally:
+        child.terminate()
+        child.wait(10)
+
+
+def _private(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o600)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _wait(port: int) -> None:
+    end = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+        else:
+            return
