@@ -198,7 +198,7 @@ def check(told: Told) -> None:
     assert not told.world.opening
 
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @FEW

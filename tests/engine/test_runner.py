@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from paude import report
@@ -376,6 +380,72 @@ def test_an_interrupt_inside_a_step_passes_as_itself(go):
                 pass
 
     go(main)
+
+
+def test_undoing_may_set_limits_of_its_own_behind_the_shield(go):
+    log = []
+
+    @asynccontextmanager
+    async def pod() -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException:
+            with anyio.move_on_after(2) as limit:
+                await anyio.sleep_forever()
+            log.append(limit.cancelled_caught)
+            await anyio.sleep(1)
+            log.append("pod")
+            raise
+
+    async def broken() -> None:
+        await anyio.sleep(1)
+        raise OSError("no")
+
+    plan = Plan("p")
+    plan.step(pod)
+    plan.step(broken)
+
+    async def main() -> float:
+        with pytest.raises(StepFailed, match="broken"):
+            async with running(plan, lambda _: None, grace=5):
+                pass
+        return anyio.current_time()
+
+    go(main)
+    assert log == [True, "pod"]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("committed", [True, False])
+def test_ctrl_c_takes_back_before_the_commit_and_only_closes_after_it(backend, committed):
+    log = []
+
+    @asynccontextmanager
+    async def pod() -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException:
+            await anyio.lowlevel.checkpoint()
+            log.append("undone")
+            raise
+        log.append("closed")
+
+    async def press_ctrl_c(*_: object) -> None:
+        await anyio.to_thread.run_sync(os.kill, os.getpid(), signal.SIGINT)
+        await anyio.sleep_forever()
+
+    plan = Plan("p")
+    made = plan.step(pod)
+    if not committed:
+        plan.step(press_ctrl_c, made)
+
+    async def main() -> None:
+        async with running(plan, lambda _: None):
+            await press_ctrl_c()
+
+    with pytest.raises(KeyboardInterrupt):
+        anyio.run(main, backend=backend)
+    assert log == ["closed" if committed else "undone"]
 
 
 def test_what_a_step_reports_becomes_its_events_and_the_body_reports_to_nobody(go):

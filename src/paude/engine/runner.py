@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -17,6 +17,7 @@ from paude.errors import Leftover, PaudeError, StepFailed
 from paude.report import reporter
 
 T = TypeVar("T")
+_LAST: dict[Phase, Phase] = {"started": "cancelled", "ready": "closed"}
 
 
 @asynccontextmanager
@@ -38,7 +39,8 @@ async def running(plan: Plan, emit: Emit, *, grace: float = 10.0, sequential: bo
         for step in run.steps.values():
             run.tasks.start_soon(run.live, step, name=step.node.name)
         try:
-            await run.opened.wait()
+            if plan.nodes:
+                await run.opened.wait()
             await checkpoint_if_cancelled()  # a failure at the same moment comes before the commit
             run.committed = True
             yield Outputs(run.steps)
@@ -63,7 +65,6 @@ class Outputs:
         self._steps = steps
 
     def __getitem__(self, node: Node[T]) -> T:
-        """What the step gave."""
         return cast(T, self._steps[node].value)
 
 
@@ -79,7 +80,6 @@ class _Step:
         self.ready = Signal()
         self.free = Signal()
         self.scope = CancelScope()
-        self.undoing = False
         self.error: BaseException | None = None
 
     def let_go(self) -> None:
@@ -105,8 +105,6 @@ class _Run:
         self.committed = False
         self.culprit: _Step | None = None
         self.leftovers: list[Leftover] = []
-        if not self.missing:
-            self.opened.set()
 
     def tell(self, step: _Step, phase: Phase, leftovers: tuple[Leftover, ...] = ()) -> None:
         step.phase = phase
@@ -129,8 +127,8 @@ class _Run:
         try:
             with step.scope:
                 await self._open(step)
-        except BaseException as exc:  # noqa: BLE001 -- `failure` raises it; a cancelled task ends here anyway
-            step.error = _first_error(exc)
+        except BaseException as exc:  # noqa: BLE001 -- `_fail` raises it; a cancelled task ends here anyway
+            step.error = next(iter(_errors(exc)), None)
         try:
             self._report(step)
         finally:
@@ -177,7 +175,7 @@ class _Run:
     def _report(self, step: _Step) -> None:
         phase = self._last_phase(step)
         leftovers = tuple(getattr(step.error, "leftovers", ()))
-        if phase == "abandoned" or (step.undoing and phase == "failed"):
+        if phase == "abandoned" or (step.phase == "undone" and phase == "failed"):
             leftovers = leftovers or (Leftover("step", step.node.name, self.plan.remedy),)
         self.leftovers += leftovers
         if phase == "failed":
@@ -189,9 +187,7 @@ class _Run:
             return "abandoned"
         if step.error is not None or step is self.culprit:
             return "failed"
-        if step.phase == "ready":
-            return "undone" if step.undoing else "closed"
-        return "cancelled" if step.phase == "started" else "skipped"
+        return _LAST.get(step.phase, step.phase)
 
 
 class _Reporter:
@@ -213,7 +209,7 @@ class _TakenBack(BaseException):
 
 async def _take_back(step: _Step) -> None:
     """Let the cancellation of the plan through to the step for one moment; its undoing runs behind the shield."""
-    step.undoing = True
+    step.phase = "undone"
     step.scope.shield = False
     try:
         await checkpoint()
@@ -222,18 +218,12 @@ async def _take_back(step: _Step) -> None:
     raise _TakenBack
 
 
-def _leaves(exc: BaseException) -> Iterator[BaseException]:
+def _errors(exc: BaseException) -> list[BaseException]:
+    """What lies in (groups of) exceptions, without the cancellations; paude's own errors, which say most, first."""
     if isinstance(exc, BaseExceptionGroup):
-        for inner in exc.exceptions:
-            yield from _leaves(inner)
-    elif not isinstance(exc, (get_cancelled_exc_class(), _TakenBack)):
-        yield exc
-
-
-def _first_error(exc: BaseException) -> BaseException | None:
-    """The error of a group that says most: paude's own before foreign ones; None when it holds cancellations only."""
-    errors = sorted(_leaves(exc), key=lambda leaf: not isinstance(leaf, PaudeError))
-    return errors[0] if errors else None
+        found = [leaf for inner in exc.exceptions for leaf in _errors(inner)]
+        return sorted(found, key=lambda leaf: not isinstance(leaf, PaudeError))
+    return [] if isinstance(exc, (get_cancelled_exc_class(), _TakenBack)) else [exc]
 
 
 def _fail(step: _Step, leftovers: Sequence[Leftover]) -> NoReturn:

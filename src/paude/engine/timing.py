@@ -34,46 +34,36 @@ class Timing:
 
 def measure(plan: Plan, events: Iterable[Event]) -> Timing:
     """The timing of one run, concurrent or sequential; a step that did not get ready counts until its last word."""
-    started, ended = _moments(events)
+    words = [event for event in events if isinstance(event, StepEvent)]
+    started = {word.step: word.at for word in words if word.phase == "started"}
+    ended = {word.step: word.at for word in reversed(words) if word.phase != "started"}  # the first one stays
     zero = min(started.values(), default=0.0)
     seconds = {name: ended.get(name, at) - at for name, at in started.items()}
     path, slack = _critical(plan, seconds)
-    steps = (StepTime(n, started[n] - zero, seconds[n], slack[n], n in path) for n in (m.name for m in plan) if n in started)
+    names = [node.name for node in plan if node.name in started]
     return Timing(
         plan.title,
-        tuple(steps),
-        max((ended.get(n, zero) for n in started), default=zero) - zero,
-        tuple(path),
-        sum(seconds[n] for n in path),
-        sum(seconds.values()),
+        steps=tuple(StepTime(n, started[n] - zero, seconds[n], slack[n], n in path) for n in names),
+        makespan_s=max((ended.get(n, zero) for n in names), default=zero) - zero,
+        critical_path=tuple(path),
+        critical_s=sum(seconds[n] for n in path),
+        sequential_s=sum(seconds.values()),
     )
 
 
 def gantt(timing: Timing, width: int = 100) -> str:
     """The run as a monospace chart of at most `width` columns: `█` opening on the critical path, `▒` beside it."""
-    names = max((len(step.step) for step in timing.steps), default=0)
-    room = max(width - names - len("  ||  0000.00 s"), 10)
-    scale = room / timing.makespan_s if timing.makespan_s else 0.0
+    labels = [(step.step, f"{step.seconds:.2f} s") for step in timing.steps] or [("", "")]
+    left, right = (max(map(len, column)) for column in zip(*labels, strict=True))
+    room = max(width - left - right - len("  ||  "), 1)
+    scale = room / max(timing.makespan_s, 1e-6)
 
     def bar(step: StepTime) -> str:
         begin = min(round(step.start_s * scale), room - 1)
         length = max(1, round((step.start_s + step.seconds) * scale) - begin)
         return (" " * begin + ("█" if step.critical else "▒") * length)[:room].ljust(room)
 
-    lines = [f"{s.step:<{names}}  |{bar(s)}|  {s.seconds:7.2f} s" for s in timing.steps]
-    return "\n".join(lines)
-
-
-def _moments(events: Iterable[Event]) -> tuple[dict[str, float], dict[str, float]]:
-    """When each step started, and when its opening ended, well or not."""
-    started: dict[str, float] = {}
-    ended: dict[str, float] = {}
-    for event in events:
-        if isinstance(event, StepEvent) and event.phase == "started":
-            started[event.step] = event.at
-        elif isinstance(event, StepEvent) and event.step in started:
-            ended.setdefault(event.step, event.at)
-    return started, ended
+    return "\n".join(f"{s.step:<{left}}  |{bar(s)}|  {f'{s.seconds:.2f} s':>{right}}" for s in timing.steps)
 
 
 def _critical(plan: Plan, seconds: Mapping[str, float]) -> tuple[list[str], dict[str, float]]:
@@ -83,7 +73,8 @@ def _critical(plan: Plan, seconds: Mapping[str, float]) -> tuple[list[str], dict
     for node in plan:
         until[node.name] = max((until[n.name] for n in node.needs), default=0.0) + seconds.get(node.name, 0.0)
     for node in reversed(plan.nodes):
-        since[node.name] = max((since[n.name] for n in plan.dependents(node)), default=0.0) + seconds.get(node.name, 0.0)
+        later = max((since[n.name] for n in plan.dependents(node)), default=0.0)
+        since[node.name] = later + seconds.get(node.name, 0.0)
     longest = max(until.values(), default=0.0)
     slack = {name: longest - until[name] - since[name] + seconds.get(name, 0.0) for name in until}
     path: list[str] = []
