@@ -21,6 +21,7 @@ func openCanary() error {
 				time.Sleep(100 * time.Millisecond)
 				continue
 			}
+			_, _ = connection.Write([]byte("canary\n"))
 			connection.Close()
 		}
 	}()

@@ -2,10 +2,11 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,7 @@ const (
 	grace     = time.Second
 )
 
-// Main runs the proxy until SIGTERM, or until squid ends, which is a failure.
+// Main runs the proxy until SIGTERM, or until squid ends, which ends the container.
 func Main([]string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
@@ -43,35 +44,34 @@ func Main([]string) int {
 		children.EndAll(grace)
 		return 0
 	case status := <-squid.Done():
-		return say.Fatal("squid ended (exit %d, signal %d); see its log above", status.ExitStatus(), status.Signal())
+		failed := say.Fatal("squid ended (%s); see its log above", ending(status))
+		return max(failed, status.ExitStatus())
 	}
 }
 
+func ending(status unix.WaitStatus) string {
+	if status.Signaled() {
+		return "by " + status.Signal().String()
+	}
+	return fmt.Sprintf("exit %d", status.ExitStatus())
+}
+
+// prepare lays out what squid.conf refers to. Without rules nothing is started: squid's own default would be a proxy
+// for everybody.
 func prepare(table *children.Table) error {
-	if err := check(config, true); err != nil {
-		return err
+	if text, err := os.ReadFile(config); err != nil || len(bytes.TrimSpace(text)) == 0 {
+		return fmt.Errorf("%s is missing or empty: %w", config, err)
 	}
-	if err := check(allowlist, false); err != nil {
-		return err
-	}
-	_ = passwd.Write(runtime, "/sbin/nologin") // squid wants a name for its user; an image may do without
-	for _, step := range []func() error{writeFencePage, makeAuthority, func() error { return makeCertificateStore(table) }} {
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	return parse(table)
-}
-
-// check refuses to run without the rules: squid's own default would be a proxy for everybody. An allowlist without
-// entries is one that allows nothing.
-func check(path string, content bool) error {
-	text, err := os.ReadFile(path)
+	list, err := listName()
 	if err != nil {
 		return err
 	}
-	if content && strings.TrimSpace(string(text)) == "" {
-		return &os.PathError{Op: "read", Path: path, Err: unix.ENODATA}
+	_ = passwd.Write(runtime, "/sbin/nologin") // squid likes a name for its user, and can do without
+	if err = writeFencePage(list); err != nil {
+		return err
 	}
-	return nil
+	if err = makeCertificate(); err != nil {
+		return err
+	}
+	return parse(table)
 }

@@ -2,30 +2,39 @@ package proxy
 
 import (
 	"bufio"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
-const hashLength = 12
+// The allowlist's first line is `# HASH12`, the name under which the proxy serves it.
+var firstLine = regexp.MustCompile(`^# ([0-9a-f]{12})\r?\n`)
+
+func listName() (string, error) {
+	text, err := os.ReadFile(allowlist)
+	if err != nil {
+		return "", err
+	}
+	match := firstLine.FindSubmatch(text)
+	if match == nil {
+		return "", fmt.Errorf("%s does not begin with its name", allowlist)
+	}
+	return string(match[1]), nil
+}
 
 // writeFencePage makes the page that squid answers the fence's question with.
-func writeFencePage() error {
+func writeFencePage(list string) error {
 	resolv, err := os.Open("/etc/resolv.conf")
 	if err != nil {
 		return err
 	}
 	defer resolv.Close()
-	name, err := listName()
-	if err != nil {
-		return err
-	}
-	text, err := json.Marshal(map[string]any{"resolvers": resolvers(resolv), "allowlist": name})
+	text, err := json.Marshal(map[string]any{"resolvers": resolvers(resolv), "allowlist": list})
 	if err != nil {
 		return err
 	}
@@ -33,19 +42,7 @@ func writeFencePage() error {
 	if err = os.MkdirAll(pages, 0o775); err != nil {
 		return err
 	}
-	// squid expands words that begin with %.
-	page := strings.ReplaceAll(string(text), "%", "%%") + "\n"
-	return os.WriteFile(filepath.Join(pages, "ERR_FENCE"), []byte(page), 0o664)
-}
-
-// listName is the name under which the allowlist is known; without one it is made from the list.
-func listName() (string, error) {
-	if name := os.Getenv("PAUDE_ALLOWLIST"); name != "" {
-		return name, nil
-	}
-	text, err := os.ReadFile(allowlist)
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])[:hashLength], err
+	return os.WriteFile(filepath.Join(pages, "ERR_FENCE"), append(text, '\n'), 0o664)
 }
 
 func resolvers(resolv io.Reader) []string {

@@ -5,16 +5,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 
 	"paude/pod/internal/children"
 )
 
-const (
-	squidProgram = "/usr/sbin/squid"
-	storeProgram = "/usr/lib/squid/security_file_certgen"
-)
+const squidProgram = "/usr/sbin/squid"
 
 func parse(table *children.Table) error {
 	output, status, err := table.Run(exec.Command(squidProgram, "-k", "parse", "-f", config))
@@ -25,19 +21,6 @@ func parse(table *children.Table) error {
 		return fmt.Errorf("squid refuses its configuration:\n%s", strings.TrimSpace(output))
 	}
 	return nil
-}
-
-// The store is asked for as soon as a port may open TLS, though this proxy never does.
-func makeCertificateStore(table *children.Table) error {
-	store := filepath.Join(runtime, "ssl_db")
-	if err := os.RemoveAll(store); err != nil {
-		return err
-	}
-	output, status, err := table.Run(exec.Command(storeProgram, "-c", "-s", store, "-M", "4MB"))
-	if err == nil && status.ExitStatus() != 0 {
-		err = fmt.Errorf("the certificate store: %s", strings.TrimSpace(output))
-	}
-	return err
 }
 
 func start(table *children.Table) (*children.Child, error) {

@@ -15,9 +15,9 @@ import (
 
 const validity = 10 * 365 * 24 * time.Hour
 
-// makeAuthority makes the authority without which squid does not look at TLS at all. No client trusts it, squid is
-// configured never to use it, and it dies with the container.
-func makeAuthority() error {
+// makeCertificate makes what squid demands before it looks at TLS at all. It is shown to nobody, nobody trusts it, and
+// it dies with the container.
+func makeCertificate() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -37,5 +37,5 @@ func makeAuthority() error {
 	}
 	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}),
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})...)
-	return os.WriteFile(filepath.Join(runtime, "dummy.pem"), text, 0o600)
+	return os.WriteFile(filepath.Join(runtime, "inner.pem"), text, 0o600)
 }
