@@ -1,0 +1,172 @@
+"""Ignore patterns: from git's grammar into mutagen's, and a matcher that reads mutagen's as mutagen does. Pure.
+
+Mutagen's grammar (its package core/ignore/mutagen, doublestar v4): the last pattern that matches decides, `!` releases,
+a pattern without a slash is tried on the last part of a path too, `/` in front anchors, `/` at the end means a
+directory, `**` alone between slashes is any number of parts; nothing below an ignored directory is looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+
+_SPECIAL = re.compile(r"([\\*?\[\]{}!])")
+
+
+def literal(path: str) -> str:
+    """The pattern that matches exactly `path` (relative to the root) and nothing else."""
+    return "/" + _SPECIAL.sub(r"\\\1", path)
+
+
+def from_git(lines: Iterable[str], directory: str = "") -> tuple[str, ...]:
+    """The patterns of a gitignore file that lies in `directory` (relative to the root, `` for the root itself)."""
+    found = (_one_from_git(line, directory) for line in lines)
+    return tuple(pattern for pattern in found if pattern)
+
+
+def _one_from_git(line: str, directory: str) -> str:
+    text = _trimmed(line)
+    negated = text.startswith("!")
+    body = text.removeprefix("!")
+    only_directories = body.endswith("/")
+    body = _normal(body.rstrip("/") if only_directories else body)
+    if not body or text.startswith("#") or not _valid(body):
+        return ""
+    anchored = "/" in body
+    body = body.removeprefix("/")
+    if directory:
+        body = f"{literal(directory)}/{body if anchored else '**/' + body}"
+    elif anchored:
+        body = "/" + body
+    return ("!" if negated else "") + _escaped_front(body) + ("/" if only_directories else "")
+
+
+def _trimmed(line: str) -> str:
+    text = line.rstrip("\r\n")
+    while text.endswith((" ", "\t")) and not _escaped_at_end(text):
+        text = text[:-1]
+    return text
+
+
+def _escaped_at_end(text: str) -> bool:
+    before = text[:-1]
+    return (len(before) - len(before.rstrip("\\"))) % 2 == 1
+
+
+def _normal(body: str) -> str:
+    """Braces are letters to git; `a/**` would match `a` itself, and then nothing below it could be released."""
+    text = re.sub(r"(?<!\\)([{}])", r"\\\1", body)
+    text = re.sub(r"(?:/\*\*)+$", "/*", text)
+    return "*" if text == "**" else text
+
+
+def _valid(body: str) -> bool:
+    """A pattern that cannot be read matches nothing, in git as here."""
+    try:
+        _regex(body)
+    except (ValueError, re.error):
+        return False
+    return bool(body.strip("/"))
+
+
+def _escaped_front(body: str) -> str:
+    return "\\" + body if body.startswith("!") else body
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    negated: bool
+    any_kind: re.Pattern[str] | None
+    directories: re.Pattern[str] | None
+
+
+class Matcher:
+    """Tells of a path what mutagen will do with it, given the same patterns."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._groups = _grouped(patterns)
+
+    def ignored(self, path: str, *, directory: bool) -> bool:
+        """Whether `path` (slash-separated, relative to the root) itself is ignored; its parents are the caller's."""
+        decided = False
+        for group in self._groups:
+            if decided is not group.negated:
+                continue
+            hit = group.any_kind is not None and group.any_kind.fullmatch(path)
+            hit = hit or (directory and group.directories is not None and group.directories.fullmatch(path))
+            decided = decided != bool(hit)
+        return decided
+
+
+def _grouped(patterns: Sequence[str]) -> tuple[_Pattern, ...]:
+    """Neighbours of one kind become one expression: a tree is matched in few steps, however many patterns there are."""
+    runs = groupby(patterns, key=lambda pattern: pattern.startswith("!"))
+    return tuple(_group(negated, [p.removeprefix("!") for p in bodies]) for negated, bodies in runs)
+
+
+def _group(negated: bool, bodies: list[str]) -> _Pattern:
+    anything = [_whole(body) for body in bodies if not body.endswith("/")]
+    directories = [_whole(body.rstrip("/")) for body in bodies if body.endswith("/")]
+    return _Pattern(negated, _union(anything), _union(directories))
+
+
+def _union(expressions: list[str]) -> re.Pattern[str] | None:
+    return re.compile("|".join(expressions), re.DOTALL) if expressions else None
+
+
+def _whole(body: str) -> str:
+    expression = _regex(body.removeprefix("/"))
+    return expression if "/" in body else f"(?:.*/)?(?:{expression})"
+
+
+@lru_cache(maxsize=4096)
+def _regex(body: str) -> str:
+    """The expression of a doublestar pattern without braces. Raises ValueError for an open bracket or a last `\\`."""
+    parts = body.split("/")
+    out = ""
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        if part == "**":
+            out += ".*" if last and number == 0 else ("" if last else "(?:.*/)?")
+            if last and number:
+                out = out.removesuffix("/") + "(?:/.*)?"
+            continue
+        out += _part(part) + ("" if last else "/")
+    return out
+
+
+def _part(part: str) -> str:
+    out, at = "", 0
+    while at < len(part):
+        piece, at = _token(part, at)
+        out += piece
+    return out
+
+
+def _token(part: str, at: int) -> tuple[str, int]:
+    char = part[at]
+    if char == "*":
+        return "[^/]*", at + 1
+    if char == "?":
+        return "[^/]", at + 1
+    if char == "[":
+        return _bracket(part, at)
+    if char == "\\":
+        if at + 1 >= len(part):
+            raise ValueError("a pattern ends with a backslash")
+        return re.escape(part[at + 1]), at + 2
+    return re.escape(char), at + 1
+
+
+def _bracket(part: str, at: int) -> tuple[str, int]:
+    start = at + 1
+    negated = part[start : start + 1] in ("!", "^")
+    first = start + negated
+    end = part.find("]", first + 1)
+    if end < 0 or "\\" in part[first:end] or "[" in part[first:end]:
+        raise ValueError("a bracket that cannot be read")
+    inner = re.sub(r"([\\\^&~|\]])", r"\\\1", part[first:end])
+    return f"(?!/)[{'^' if negated else ''}{inner}]", end + 1

@@ -1,0 +1,214 @@
+"""What goes out: decided on the laptop, at the start, from what git ignores and from what looks like a secret.
+
+The order is the precedence, the last pattern that matches decides: git's own rules, then secrets (which `.gitignore`
+cannot release), then `.paudeignore` (which can), then what never travels: version control directories.
+Nothing that comes from the pod changes it while the session lives.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio.to_thread
+
+from paude.errors import CommandFailed, UsageError
+from paude.process import ToolMissing, quiet_environment, run
+from paude.sync import patterns, secrets
+from paude.sync.patterns import Matcher
+from paude.sync.tree import entries
+
+OWN_RULES = ".paudeignore"
+# Version control, as a directory or (worktrees, submodules) as a file; and what is native code for this machine only.
+NEVER = (".[gG][iI][tT]", ".hg", ".svn", ".jj", ".bzr", "_darcs", "CVS/")
+BY_DEFAULT = ("node_modules/", ".venv/", "__pycache__/", ".DS_Store")
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """What of a workspace stays at home: `ignores` in mutagen's syntax, `held_back` the files that look secret."""
+
+    ignores: tuple[str, ...]
+    held_back: tuple[str, ...]
+
+    def matcher(self) -> Matcher:
+        """The rules as something that can be asked."""
+        return Matcher(self.ignores)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much would travel."""
+
+    files: int
+    bytes: int
+
+
+def check_workspace(workspace: Path) -> Path:
+    """The workspace as a resolved path. Raises UsageError when it is none that anybody would want to share."""
+    try:
+        found = workspace.expanduser().resolve(strict=True)
+    except (OSError, RuntimeError) as exc:
+        raise UsageError(f"there is no directory {workspace}", hint="name an existing project directory") from exc
+    if not found.is_dir():
+        raise UsageError(f"{found} is not a directory", hint="name the project's directory")
+    home = Path("~").expanduser().resolve()
+    if found == home or found in home.parents:
+        raise UsageError(
+            f"{found} holds your home directory: everything in it would be sent",
+            hint="name a project directory",
+        )
+    if not os.access(found, os.R_OK | os.W_OK | os.X_OK):
+        raise UsageError(f"{found} cannot be read and written by you", hint="check its permissions")
+    return found
+
+
+async def outgoing(workspace: Path) -> Outgoing:
+    """Decide what goes out of `workspace`, by its files as they are now."""
+    ignored = await _ignored_by_git(workspace)
+    return await anyio.to_thread.run_sync(_decide, workspace, ignored)
+
+
+async def measure(workspace: Path, chosen: Outgoing) -> Size:
+    """How many files and bytes would be sent."""
+    return await anyio.to_thread.run_sync(_measure, workspace, chosen)
+
+
+async def newly_sent(workspace: Path, before: Outgoing, now: Outgoing) -> tuple[str, ...]:
+    """The paths that go out by the rules `now` and did not by those `before`: shown and asked for, never just done."""
+    return await anyio.to_thread.run_sync(_newly_sent, workspace, before, now)
+
+
+@dataclass(frozen=True)
+class _Git:
+    """What git says: its rule files beside the tree, paths that it ignores, paths that it tracks all the same."""
+
+    rule_files: tuple[Path, ...]
+    ignored: tuple[str, ...]
+    tracked: tuple[str, ...]
+
+
+_NO_GIT = _Git((), (), ())
+
+
+async def _ignored_by_git(workspace: Path) -> _Git:
+    try:
+        exclude = (await _git(workspace, "rev-parse", "--git-path", "info/exclude")).decode().strip()
+        listing = ("ls-files", "-z", "--ignored", "--exclude-standard")
+        ignored = await _git(workspace, *listing, "--others", "--directory", "--", ".")
+        tracked = await _git(workspace, *listing, "--cached", "--", ".")
+        everywhere = await _git(workspace, "config", "--type=path", "--get", "core.excludesFile", check=False)
+    except (CommandFailed, ToolMissing):
+        return _NO_GIT
+    shared = Path(os.fsdecode(everywhere).strip() or _default_excludes())
+    return _Git((shared, workspace / exclude), _paths(ignored), _paths(tracked))
+
+
+def _default_excludes() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()) / "git" / "ignore"
+
+
+async def _git(workspace: Path, *words: str, check: bool = True) -> bytes:
+    guarded = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+    environment = quiet_environment(GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0")
+    return (await run(["git", "-C", workspace, *guarded, *words], env=environment, check=check)).stdout
+
+
+def _paths(listing: bytes) -> tuple[str, ...]:
+    return tuple(os.fsdecode(p) for p in listing.split(b"\0") if p)
+
+
+def _decide(workspace: Path, git: _Git) -> Outgoing:
+    by_git = [*BY_DEFAULT, *_rules(workspace, git)]
+    released = [f"!{patterns.literal(path)}" for path in git.tracked]
+    guessed = secrets.patterns()
+    own = _read_rules(workspace / OWN_RULES, "")
+    chosen = (*by_git, *released, *guessed, *own, *NEVER)
+    sniffed = tuple(patterns.literal(path) for path in _with_secrets_inside(workspace, Matcher(chosen)))
+    final = (*by_git, *released, *guessed, *sniffed, *own, *NEVER)
+    without_secrets = Matcher((*by_git, *released, *own, *NEVER))
+    return Outgoing(final, _held_back(workspace, without_secrets, Matcher(final)))
+
+
+def _rules(workspace: Path, git: _Git) -> list[str]:
+    """All rules of git in the order of their precedence, and what git ignores in a way that is not understood here."""
+    rules: list[str] = []
+    for file in git.rule_files:
+        rules += _read_rules(file, "")
+    for directory in ("", *_directories(workspace, rules)):
+        rules += _read_rules(workspace / directory / ".gitignore", directory)
+    known = Matcher(rules)
+    return rules + [_exactly(path) for path in git.ignored if not _covered(path, known)]
+
+
+def _directories(workspace: Path, rules: list[str]) -> list[str]:
+    """The directories that may have a .gitignore, outer ones first."""
+    top = Matcher((*BY_DEFAULT, *rules, *_read_rules(workspace / ".gitignore", ""), *NEVER))
+    return [found.path for found in entries(workspace, top) if found.is_directory]
+
+
+def _exactly(path: str) -> str:
+    return patterns.literal(path.rstrip("/")) + ("/" if path.endswith("/") else "")
+
+
+def _covered(path: str, matcher: Matcher) -> bool:
+    parts = path.rstrip("/").split("/")
+    above = ("/".join(parts[:n]) for n in range(1, len(parts)))
+    return any(matcher.ignored(p, directory=True) for p in above) or matcher.ignored(
+        "/".join(parts), directory=path.endswith("/")
+    )
+
+
+def _read_rules(file: Path, directory: str) -> tuple[str, ...]:
+    """The patterns of a file in git's grammar; a link is not followed, as git does not either."""
+    try:
+        if file.is_symlink():
+            return ()
+        text = file.read_text("utf-8", "surrogateescape").removeprefix("\ufeff")
+    except OSError:
+        return ()
+    return patterns.from_git(text.split("\n"), directory)
+
+
+def _with_secrets_inside(workspace: Path, matcher: Matcher) -> list[str]:
+    """Files that travel by their names but hold a private key."""
+    found = []
+    for one in entries(workspace, matcher):
+        if not one.entry.is_file(follow_symlinks=False):
+            continue
+        if secrets.worth_a_look(one.entry.name, one.entry.stat(follow_symlinks=False).st_size) and _holds_key(
+            one.entry
+        ):
+            found.append(one.path)
+    return found
+
+
+def _holds_key(entry: os.DirEntry[str]) -> bool:
+    try:
+        return secrets.in_content(Path(entry.path).read_bytes())
+    except OSError:
+        return False
+
+
+def _held_back(workspace: Path, without: Matcher, final: Matcher) -> tuple[str, ...]:
+    """What would travel if secrets were not looked for."""
+    below = ""
+    held = []
+    for one in entries(workspace, without):
+        if below and one.path.startswith(below):
+            continue
+        if final.ignored(one.path, directory=one.is_directory):
+            held.append(one.path)
+            below = one.path + "/" if one.is_directory else ""
+    return tuple(held)
+
+
+def _measure(workspace: Path, chosen: Outgoing) -> Size:
+    files = [e.entry for e in entries(workspace, chosen.matcher()) if not e.is_directory]
+    return Size(len(files), sum(f.stat(follow_symlinks=False).st_size for f in files))
+
+
+def _newly_sent(workspace: Path, before: Outgoing, now: Outgoing) -> tuple[str, ...]:
+    old = {e.path for e in entries(workspace, before.matcher())}
+    return tuple(e.path for e in entries(workspace, now.matcher()) if e.path not in old)

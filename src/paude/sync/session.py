@@ -1,0 +1,222 @@
+"""One session of the daemon per session of paude: make it, wait for it, ask it, end it.
+
+Events come from `sync monitor`, which prints the state whenever it changes; nothing here asks again and again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from anyio.streams.text import TextReceiveStream
+
+from paude import report
+from paude.errors import CommandFailed, ConnectionLost, NotFound, PaudeError
+from paude.process import started
+from paude.settings import Paths
+from paude.sync import daemon
+from paude.sync.selection import Outgoing
+from paude.sync.state import HALTED, SyncState, parse, parse_list
+
+POD_WORKSPACE = "/vol/workspace"
+_AS_JSON = ("--template", "{{json .}}\n")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one session may hold on either side: entries of the tree, and bytes of one file."""
+
+    entries: int = 2_000_000
+    file_bytes: int = 8 * 1024**3
+
+
+class SyncHalted(PaudeError):
+    """The sync stopped for safety: one side was emptied, deleted or replaced."""
+
+    exit_code = 9
+
+
+def endpoint(name: str) -> str:
+    """The pod's side of the session, as mutagen is told of it."""
+    return f"gate.{name}.paude:{POD_WORKSPACE}"
+
+
+async def create(
+    paths: Paths, name: str, workspace: Path, outgoing: Outgoing, *, beta: str = "", limits: Limits | None = None
+) -> None:
+    """Make the session and let it connect; one that exists with the same ends and rules is resumed as it is.
+
+    `beta` is the other end, the pod's by default. Raises CommandFailed, or ConnectionLost when the pod's side cannot
+    be reached: the session exists then and goes on trying.
+    """
+    other = beta or endpoint(name)
+    known = await _find(paths, name)
+    if known is not None and not _same(known, workspace, outgoing):
+        await terminate(paths, name)
+        known = None
+    if known is None:
+        await daemon.command(
+            paths, "sync", "create", *_options(name, outgoing, limits or Limits()), str(workspace), other
+        )
+    await resume(paths, name)
+
+
+def _options(name: str, outgoing: Outgoing, limits: Limits) -> tuple[str, ...]:
+    probe = "probe" if sys.platform == "darwin" else "assume"
+    return (
+        "--paused",
+        f"--name={_session(name)}",
+        f"--label=paude={name}",
+        "--no-global-configuration",
+        "--mode=two-way-safe",
+        "--symlink-mode=portable",
+        "--ignore-vcs",
+        "--default-file-mode=0644",
+        "--default-directory-mode=0755",
+        f"--probe-mode-alpha={probe}",
+        "--probe-mode-beta=assume",
+        f"--max-entry-count={limits.entries}",
+        f"--max-staging-file-size={limits.file_bytes}",
+        *(f"--ignore={_csv(pattern)}" for pattern in outgoing.ignores),
+    )
+
+
+def _csv(pattern: str) -> str:
+    """The option takes a list in CSV: a pattern with a comma or a quote must be quoted."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow([pattern])
+    return out.getvalue()
+
+
+def _session(name: str) -> str:
+    return f"paude-{name}"
+
+
+def _same(known: dict[str, Any], workspace: Path, outgoing: Outgoing) -> bool:
+    rules = tuple((known.get("ignore") or {}).get("paths") or ())
+    return rules == outgoing.ignores and (known.get("alpha") or {}).get("path") == str(workspace)
+
+
+async def first_cycle(paths: Paths, name: str) -> SyncState:
+    """Wait until both sides have been compared and brought together; returns how it stands then.
+
+    Tells the files under way as progress. Raises SyncHalted, NotFound, or ConnectionLost when the daemon ends.
+    """
+    async with aclosing(watch(paths, name)) as states:
+        async for found in states:
+            if found.halted:
+                what, choices = HALTED[found.status]
+                raise SyncHalted("sync has stopped for safety", why=what, hint=choices)
+            if found.settled:
+                return found
+            if found.staging is not None:
+                report.progress(found.staging.files, found.staging.expected_files or None, "files")
+    raise ConnectionLost("the sync daemon ended", hint=f"see {paths.state / 'sync.log'}")
+
+
+async def watch(paths: Paths, name: str) -> AsyncGenerator[SyncState, None]:
+    """The state now and whenever it changes, until the daemon ends. Raises NotFound when the session is gone."""
+    argv = (str(daemon.binary()), "sync", "monitor", f"--label-selector=paude={name}", *_AS_JSON)
+    async with started(argv, env=daemon.environment(paths)) as child:
+        assert child.stdout is not None
+        rest = ""
+        async for text in TextReceiveStream(child.stdout):
+            *lines, rest = (rest + text).split("\n")
+            for line in filter(None, lines):
+                yield await _state_in(paths, name, line)
+
+
+async def _state_in(paths: Paths, name: str, line: str) -> SyncState:
+    found = parse_list(line)
+    if not found:
+        raise NotFound(f"session {name} has no sync", hint="`paude start` makes it again")
+    return await _with_report(paths, dict(found[0]))
+
+
+async def state(paths: Paths, name: str) -> SyncState:
+    """How the sync of session `name` stands. Raises NotFound when it has none."""
+    found = await _find(paths, name)
+    if found is None:
+        raise NotFound(f"session {name} has no sync", hint="`paude start` makes it again")
+    return await _with_report(paths, found)
+
+
+async def all_states(paths: Paths) -> tuple[SyncState, ...]:
+    """How all sessions of paude stand."""
+    listing = await daemon.command(paths, "sync", "list", "--label-selector=paude", *_AS_JSON)
+    return tuple([await _with_report(paths, dict(one)) for one in parse_list(listing.text)])
+
+
+async def flush(paths: Paths, name: str) -> SyncState:
+    """Bring both sides together now and wait for it; conflicts and problems are in the state that is returned.
+
+    Raises ConnectionLost when the sides are not connected.
+    """
+    try:
+        await daemon.command(paths, "sync", "flush", _session(name))
+    except CommandFailed as exc:
+        raise ConnectionLost("the workspace could not be synced", why=_reason(exc), hint="`paude sync status`") from exc
+    return await state(paths, name)
+
+
+async def pause(paths: Paths, name: str) -> None:
+    """Stop syncing until it is resumed; nothing is lost."""
+    await daemon.command(paths, "sync", "pause", _session(name))
+
+
+async def resume(paths: Paths, name: str) -> None:
+    """Sync again, or connect now and not at the next attempt. Raises ConnectionLost when the pod cannot be reached."""
+    try:
+        await daemon.command(paths, "sync", "resume", _session(name))
+    except CommandFailed as exc:
+        raise ConnectionLost("the sync cannot reach the pod", why=_reason(exc), hint="`paude sync status`") from exc
+
+
+async def reset(paths: Paths, name: str) -> None:
+    """Forget what both sides last agreed on, and merge them again: files that differ become conflicts."""
+    await daemon.command(paths, "sync", "reset", _session(name))
+
+
+async def terminate(paths: Paths, name: str) -> None:
+    """End the session for good; the files of both sides stay as they are. Nothing happens when there is none."""
+    found = await _find(paths, name)
+    if found is None:
+        return
+    await daemon.command(paths, "sync", "terminate", _session(name))
+    await anyio.to_thread.run_sync(lambda: _report_file(paths, found).unlink(missing_ok=True))
+
+
+def _reason(exc: CommandFailed) -> str:
+    lines = exc.stderr.strip().splitlines()
+    return lines[-1].removeprefix("Error: ") if lines else ""
+
+
+async def _find(paths: Paths, name: str) -> dict[str, Any] | None:
+    listing = await daemon.command(paths, "sync", "list", f"--label-selector=paude={name}", *_AS_JSON)
+    found = parse_list(listing.text)
+    return dict(found[0]) if found else None
+
+
+def _report_file(paths: Paths, one: dict[str, Any]) -> Path:
+    return paths.sync / "reports" / f"{one.get('identifier')}.json"
+
+
+async def _with_report(paths: Paths, one: dict[str, Any]) -> SyncState:
+    return parse(one, await anyio.to_thread.run_sync(_read_report, _report_file(paths, one)))
+
+
+def _read_report(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
