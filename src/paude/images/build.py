@@ -42,7 +42,7 @@ class BuildSettings:
         network = environ.get("PAUDE_BUILD_NETWORK", "")
         if network not in _NETWORKS:
             raise SettingsError(f"PAUDE_BUILD_NETWORK is {network[:40]!r}", hint="set it to `host`, or not at all")
-        return cls(
+        settings = cls(
             cache=cache,
             runtime=runtime,
             base=environ.get("PAUDE_BASE_IMAGE") or DEFAULT_BASE,
@@ -50,6 +50,8 @@ class BuildSettings:
             network=network,
             claude_version=environ.get("PAUDE_CLAUDE_VERSION", ""),
         )
+        context.check(settings.base, settings.platform)
+        return settings
 
     def image(self, role: str, agent: str = "") -> ImageSpec:
         """The image for `role` (gate, agent, proxy); `agent` names the coding agent of the agent's image."""

@@ -53,7 +53,7 @@ class Memory:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: dict[str, list[object]] = _load(path)
-        self._changed = False
+        self._learnt: dict[str, list[object]] = {}
 
     def digest(self, file: Path) -> str:
         """The digest of `file`, read only if it looks changed. Raises OSError."""
@@ -65,20 +65,21 @@ class Memory:
         with file.open("rb") as content:
             found = f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
         if time.time_ns() - stat.st_mtime_ns > _RACY_NS:
-            self._known[str(file)] = [*seen, found]
-            self._changed = True
+            self._learnt[str(file)] = [*seen, found]
         return found
 
     def save(self) -> None:
         """Write what was learnt; failing to is no error."""
-        if not self._changed:
+        if not self._learnt:
             return
-        self._known = {name: row for name, row in self._known.items() if os.path.exists(name)}
+        # Other images may have written meanwhile; files that are gone are forgotten.
+        rows = {**_load(self._path), **self._learnt}
+        kept = {name: row for name, row in rows.items() if os.path.exists(name)}
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle, partial = tempfile.mkstemp(dir=self._path.parent, prefix=".digests-")
             with os.fdopen(handle, "w") as out:
-                json.dump(self._known, out)
+                json.dump(kept, out)
             os.replace(partial, self._path)
         except OSError:
             return

@@ -49,10 +49,15 @@ class ImageSpec:
     platform: str = DEFAULT_PLATFORM
 
     def __post_init__(self) -> None:
-        if not _PLATFORM.fullmatch(self.platform):
-            raise SettingsError(f"{self.platform[:40]!r} is no platform", hint="platforms: linux/amd64, linux/arm64")
-        if not _BASE.fullmatch(self.base):
-            raise SettingsError(f"{self.base[:80]!r} is no name of a base image", hint="check PAUDE_BASE_IMAGE")
+        check(self.base, self.platform)
+
+
+def check(base: str, platform: str) -> None:
+    """Raises SettingsError unless both are words that a builder can be given."""
+    if not _PLATFORM.fullmatch(platform):
+        raise SettingsError(f"{ascii(platform[:40])} is no platform", hint="platforms: linux/amd64, linux/arm64")
+    if not _BASE.fullmatch(base):
+        raise SettingsError(f"{ascii(base[:80])} is no name of a base image", hint="check PAUDE_BASE_IMAGE")
 
 
 def image(role: str, base: str, platform: str, agent: Agent | None = None) -> ImageSpec:

@@ -60,7 +60,8 @@ async def fetch(wanted: NpmFile, cache: Path) -> Path:
 
 async def _pack(wanted: NpmFile, directory: Path) -> None:
     spec = f"{wanted.package}@{wanted.version}"
-    argv = ("npm", "pack", "--silent", "--ignore-scripts", f"--pack-destination={directory}", spec)
+    quiet = ("--silent", "--ignore-scripts", "--no-update-notifier")
+    argv = ("npm", "pack", *quiet, f"--pack-destination={directory}", spec)
     try:
         await process.run(argv, cwd=directory, env=_environment(os.environ))
     except process.ToolMissing as exc:

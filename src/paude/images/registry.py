@@ -22,6 +22,7 @@ _ACCEPT = ", ".join(
         "application/vnd.docker.distribution.manifest.list.v2+json",
     )
 )
+_HEADERS = {"Accept": _ACCEPT, "User-Agent": "paude"}
 _PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
 _LARGEST_TOKEN_ANSWER = 256 * 1024
 
@@ -46,21 +47,21 @@ async def present(reference: ImageReference, login: Login | None, ca_file: Path 
     basic = httpx.BasicAuth(login.user, login.password) if login else None
     try:
         async with httpx.AsyncClient(verify=trust(ca_file), timeout=TIMEOUT_S) as client:
-            answer = await _ask(client, reference, basic)
-            return _digest(reference, login, answer)
+            answer = await client.head(_url(reference), headers=_HEADERS, auth=basic or httpx.USE_CLIENT_DEFAULT)
+            challenge = bearer_challenge(answer.headers.get("WWW-Authenticate", ""))
+            if answer.status_code != httpx.codes.UNAUTHORIZED or challenge is None:
+                return _digest(reference, answer, known=basic is not None)
+            token = await _token(client, reference, challenge, basic)
+            answer = await client.head(_url(reference), headers={**_HEADERS, "Authorization": f"Bearer {token}"})
+            # The token's giver knew the user: what is still missing is a right, not a login.
+            return _digest(reference, answer, known=basic is not None, trusted=basic is not None)
     except httpx.HTTPError as exc:
         raise _unreachable(reference.host, exc) from exc
 
 
-async def _ask(client: httpx.AsyncClient, reference: ImageReference, basic: httpx.BasicAuth | None) -> httpx.Response:
+def _url(reference: ImageReference) -> str:
     host = "registry-1.docker.io" if reference.host == "docker.io" else reference.host
-    url = f"https://{host}/v2/{reference.repository}/manifests/{reference.tag}"
-    answer = await client.head(url, headers={"Accept": _ACCEPT}, auth=basic or httpx.USE_CLIENT_DEFAULT)
-    challenge = bearer_challenge(answer.headers.get("WWW-Authenticate", ""))
-    if answer.status_code != httpx.codes.UNAUTHORIZED or challenge is None:
-        return answer
-    token = await _token(client, reference, challenge, basic)
-    return await client.head(url, headers={"Accept": _ACCEPT, "Authorization": f"Bearer {token}"})
+    return f"https://{host}/v2/{reference.repository}/manifests/{reference.tag}"
 
 
 async def _token(
@@ -98,16 +99,16 @@ def _token_of(host: str, answer: httpx.Response) -> str:
     return token
 
 
-def _digest(reference: ImageReference, login: Login | None, answer: httpx.Response) -> str | None:
+def _digest(reference: ImageReference, answer: httpx.Response, *, known: bool, trusted: bool = False) -> str | None:
     status, host = answer.status_code, reference.host
     digest: str = answer.headers.get("Docker-Content-Digest", "")
     if status == httpx.codes.OK and is_digest(digest):
         return digest
     if status == httpx.codes.NOT_FOUND:
         return None
-    if status == httpx.codes.UNAUTHORIZED:
-        raise _not_logged_in(host, known=login is not None)
-    if status == httpx.codes.FORBIDDEN:
+    if status == httpx.codes.UNAUTHORIZED and not trusted:
+        raise _not_logged_in(host, known=known)
+    if status in (httpx.codes.FORBIDDEN, httpx.codes.UNAUTHORIZED):
         raise Forbidden(
             f"{host} refuses {reference.repository}",
             why="the user may not read it",
