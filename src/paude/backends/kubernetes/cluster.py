@@ -1,0 +1,395 @@
+"""The connection to one cluster: requests, server-side apply, and a list+watch that does not give up silently.
+
+kr8s brings kubeconfig, authentication and the HTTP client; its watch, wait, exec and port-forward are not used
+(they loop without pause, end early or die under load; reproduced with 0.20.15). This is the only module that
+imports kr8s.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import kr8s
+
+from paude.backends.kubernetes import status
+from paude.backends.kubernetes.kubeconfig import Target, client_certificate
+from paude.errors import ConnectionLost, LoginExpired, PaudeError, SettingsError
+from paude.settings import Paths
+from paude.tunnel.portforward import ApiAccess
+
+FIELD_MANAGER = "paude"
+TIMEOUT = httpx.Timeout(30, connect=10)
+WATCH_S = 240  # the server ends the watch then; a silent connection is noticed a little later
+OLDEST = (1, 29)  # native sidecars are on by default from 1.29 (kubernetes.io, "Sidecar Containers")
+
+Object = dict[str, Any]  # wire JSON of the API server
+
+_KINDS = {
+    "Namespace": ("v1", "namespaces"),
+    "ConfigMap": ("v1", "configmaps"),
+    "Secret": ("v1", "secrets"),
+    "Service": ("v1", "services"),
+    "ServiceAccount": ("v1", "serviceaccounts"),
+    "PersistentVolumeClaim": ("v1", "persistentvolumeclaims"),
+    "Pod": ("v1", "pods"),
+    "Event": ("v1", "events"),
+    "StatefulSet": ("apps/v1", "statefulsets"),
+    "Deployment": ("apps/v1", "deployments"),
+    "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies"),
+    "StorageClass": ("storage.k8s.io/v1", "storageclasses"),
+    "ProjectRequest": ("project.openshift.io/v1", "projectrequests"),
+    "ImageStream": ("image.openshift.io/v1", "imagestreams"),
+    "SelfSubjectReview": ("authentication.k8s.io/v1", "selfsubjectreviews"),
+    "SelfSubjectAccessReview": ("authorization.k8s.io/v1", "selfsubjectaccessreviews"),
+}
+_CLUSTER_WIDE = {"Namespace", "StorageClass", "ProjectRequest", "SelfSubjectReview", "SelfSubjectAccessReview"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One event of a watch: ADDED, MODIFIED or DELETED and the object, or LISTED, after the present ones were told."""
+
+    type: str
+    object: Object
+
+
+class _Client(kr8s.Api):
+    """kr8s with the one TLS trust that everything of paude uses, and without its /version check at the start."""
+
+    trust: ssl.SSLContext
+
+    async def _create_session(self) -> None:
+        headers = {"User-Agent": "paude", "content-type": "application/json"}
+        if self.auth.token:
+            headers["Authorization"] = f"Bearer {self.auth.token}"
+        stale, self._session = self._session, None
+        if stale is not None:
+            await stale.aclose()
+        self._session = httpx.AsyncClient(
+            base_url=self.auth.server,
+            headers=headers,
+            verify=self.trust,
+            timeout=TIMEOUT,
+            proxy=self.auth.proxy,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+        )
+
+
+@asynccontextmanager
+async def connected(target: Target, paths: Paths) -> AsyncIterator[Cluster]:
+    """A connection to `target`, checked with one request for the version.
+
+    Raises LoginExpired, ConnectionLost or SettingsError; refuses Kubernetes before 1.29.
+    """
+    trust = trust_of(target, paths)
+    client = _Client(bypass_factory=True, kubeconfig=_without_files(target))
+    client.trust = trust
+    try:
+        await client.auth
+    except (ValueError, KeyError, OSError) as exc:
+        raise LoginExpired("the kubeconfig's way of logging in failed", why=str(exc)) from exc
+    cluster = Cluster(target, client, trust)
+    try:
+        await cluster.check_version()
+        yield cluster
+    finally:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(2):
+            if client._session is not None:
+                await client._session.aclose()
+
+
+def trust_of(target: Target, paths: Paths) -> ssl.SSLContext:
+    """The kubeconfig's CA, else the operating system's store; with the user's certificate where there is one."""
+    try:
+        ca = target.certificate_authority
+        context = ssl.create_default_context(cadata=ca.decode() if ca else None)
+        if target.cluster_entry.get("insecure-skip-tls-verify"):
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if pair := client_certificate(target.user_entry):
+            _load_chain(context, pair, paths.runtime)
+    except (ssl.SSLError, UnicodeDecodeError) as exc:
+        raise SettingsError("the certificates in the kubeconfig cannot be used", why=str(exc)) from exc
+    return context
+
+
+def _load_chain(context: ssl.SSLContext, pair: tuple[bytes, bytes], directory: Path) -> None:
+    # Python's ssl loads keys from files only; this one lives as long as the call.
+    descriptor, name = tempfile.mkstemp(dir=directory)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pair[0] + b"\n" + pair[1])
+        context.load_cert_chain(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _without_files(target: Target) -> Any:
+    """The kubeconfig for kr8s without keys and certificates: it would write them to /tmp and leave them there."""
+    config = target.as_kubeconfig()
+    for entry in (config["users"][0]["user"], config["clusters"][0]["cluster"]):
+        for key in ("client-certificate", "client-key", "certificate-authority"):
+            entry.pop(key, None)
+            entry.pop(f"{key}-data", None)
+    return config
+
+
+class Cluster:
+    """One cluster, seen by one user, with one namespace as the default."""
+
+    def __init__(self, target: Target, client: _Client, trust: ssl.SSLContext) -> None:
+        self.target = target
+        self._client = client
+        self._trust = trust
+        self._renewing = anyio.Lock()
+
+    def __repr__(self) -> str:
+        return f"<Cluster {self.target.server} namespace={self.target.namespace}>"
+
+    @property
+    def namespace(self) -> str:
+        """The namespace in which everything of the session lives."""
+        return self.target.namespace
+
+    async def access(self, renew: bool = False) -> ApiAccess:
+        """What a tunnel needs to open a WebSocket; `renew` reads the kubeconfig again first."""
+        if renew:
+            await self._renew(self._client.auth.token)
+        token = self._client.auth.token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return ApiAccess(self.target.server, self._trust, headers, self._client.auth.proxy)
+
+    async def check_version(self) -> None:
+        """Refuse a cluster without native sidecars."""
+        found = await self.request("GET", base="/version", version="", url="", doing="ask for the version")
+        major, minor = (int("".join(c for c in str(found.get(k, "0")) if c.isdigit()) or 0) for k in ("major", "minor"))
+        if (major, minor) < OLDEST:
+            raise PaudeError(f"Kubernetes {major}.{minor} is too old: paude needs 1.29 (OpenShift 4.16) or newer")
+
+    async def get(self, kind: str, name: str, *, namespace: str | None = None) -> Object | None:
+        """The object, or None when there is none."""
+        return await self._object("GET", kind, name, doing=f"read {kind} {name}", missing=True, namespace=namespace)
+
+    async def list(self, kind: str, selector: str = "", *, all_namespaces: bool = False) -> list[Object]:
+        """All objects of a kind that carry the labels of `selector`."""
+        params = {"labelSelector": selector} if selector else {}
+        doing = f"list {_KINDS[kind][1]}"
+        answer = await self._object("GET", kind, "", doing=doing, params=params, wide=all_namespaces)
+        assert answer is not None
+        return [{"kind": kind, **item} for item in answer.get("items", [])]
+
+    async def create(self, obj: Object) -> Object:
+        """Create; raises status.Conflict when it exists."""
+        answer = await self._object("POST", obj["kind"], "", doing=f"create {_named(obj)}", body=obj)
+        assert answer is not None
+        return answer
+
+    async def apply(self, obj: Object) -> Object:
+        """Server-side apply as `paude`; the answer carries metadata.uid and creationTimestamp.
+
+        Forced, so that fields of an older paude are taken over: callers have checked the owner first.
+        """
+        answer = await self._object(
+            "PATCH",
+            obj["kind"],
+            obj["metadata"]["name"],
+            doing=f"apply {_named(obj)}",
+            body=obj,
+            params={"fieldManager": FIELD_MANAGER, "force": "true"},
+            content_type="application/apply-patch+yaml",
+        )
+        assert answer is not None
+        return answer
+
+    async def merge(self, kind: str, name: str, patch: Object) -> Object:
+        """A JSON merge patch."""
+        answer = await self._object(
+            "PATCH", kind, name, doing=f"change {kind} {name}", body=patch, content_type="application/merge-patch+json"
+        )
+        assert answer is not None
+        return answer
+
+    async def delete(self, kind: str, name: str, *, uid: str | None = None, grace_s: int | None = None) -> bool:
+        """Delete, if it is there and (where given) is the object with this uid; False when there was none."""
+        options: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        if grace_s is not None:
+            options["gracePeriodSeconds"] = grace_s
+        gone = await self._object("DELETE", kind, name, doing=f"delete {kind} {name}", body=options, missing=True)
+        return gone is not None
+
+    async def exists(self, version: str) -> bool:
+        """Whether the cluster serves the API group version, for example `project.openshift.io/v1`."""
+        response = await self._send("GET", base="/apis", version=version, url="")
+        return response.status_code == 200
+
+    async def watch(self, kind: str, *, name: str = "", selector: str = "") -> AsyncIterator[Change]:
+        """The objects as they are, then every change, until the caller stops.
+
+        A watch that ends, breaks or has grown too old (410) is taken up again from a fresh list, after a pause with
+        full jitter. Raises what the list raises: LoginExpired, Forbidden.
+        """
+        params: dict[str, str] = {}
+        if selector:
+            params["labelSelector"] = selector
+        if name:
+            params["fieldSelector"] = f"metadata.name={name}"
+        failures = 0
+        while True:
+            try:
+                listed = await self._object("GET", kind, "", doing=f"list {_KINDS[kind][1]}", params=params)
+                assert listed is not None
+                for item in listed.get("items", []):
+                    yield Change("ADDED", {"kind": kind, **item})
+                yield Change("LISTED", {})
+                version = str(listed["metadata"]["resourceVersion"])
+                async for change in self._changes(kind, {**params, "resourceVersion": version}):
+                    failures = 0
+                    yield change
+            except ConnectionLost:
+                failures += 1
+                await anyio.sleep(random.uniform(0.05, min(5.0, 0.2 * 2**failures)))
+
+    async def _changes(self, kind: str, params: Mapping[str, str]) -> AsyncIterator[Change]:
+        """One watch request; ends when the server ends it, on 410, or when it has been silent for too long."""
+        version, plural = _KINDS[kind]
+        query = {**params, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_S)}
+        where = None if kind in _CLUSTER_WIDE else self.namespace
+        try:
+            async with self._client.call_api(
+                "GET",
+                version=version,
+                url=plural,
+                namespace=where,
+                params=query,
+                stream=True,
+                raise_for_status=False,
+                timeout=httpx.Timeout(TIMEOUT.connect, read=WATCH_S + 30),
+            ) as response:
+                if response.status_code != 200:
+                    raise ConnectionLost(f"the watch of {plural} was refused", why=f"HTTP {response.status_code}")
+                async for line in response.aiter_lines():
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        return
+                    if event["type"] != "BOOKMARK":
+                        yield Change(event["type"], {"kind": kind, **event["object"]})
+        except (httpx.HTTPError, kr8s.APITimeoutError, json.JSONDecodeError) as exc:
+            raise ConnectionLost(f"the watch of {plural} broke off", why=str(exc)) from exc
+
+    async def lines(self, url: str, params: Mapping[str, str], *, doing: str) -> AsyncIterator[str]:
+        """The lines of an answer that is text and may go on for long."""
+        where: dict[str, Any] = {"version": "v1", "namespace": self.namespace, "url": url, "params": dict(params)}
+        timeout = httpx.Timeout(TIMEOUT.connect, read=None)
+        try:
+            async with self._client.call_api(
+                "GET", stream=True, raise_for_status=False, timeout=timeout, **where
+            ) as response:
+                if response.status_code != 200:
+                    await response.aread()
+                    _answer(response, doing)
+                async for line in response.aiter_lines():
+                    yield line
+        except httpx.HTTPError as exc:
+            raise _unreachable(self.target.server, exc) from exc
+
+    async def _object(
+        self,
+        method: str,
+        kind: str,
+        name: str,
+        *,
+        doing: str,
+        body: Object | None = None,
+        params: Mapping[str, str] | None = None,
+        missing: bool = False,
+        wide: bool = False,
+        namespace: str | None = None,
+        content_type: str = "application/json",
+    ) -> Object | None:
+        version, plural = _KINDS[kind]
+        scope = None if wide or kind in _CLUSTER_WIDE else (namespace or self.namespace)
+        response = await self._send(
+            method,
+            version=version,
+            url=f"{plural}/{name}" if name else plural,
+            namespace=scope,
+            params=dict(params or {}),
+            content=json.dumps(body) if body is not None else None,
+            headers={"Content-Type": content_type},
+        )
+        if response.status_code == 404 and missing:
+            return None
+        return _answer(response, doing)
+
+    async def request(self, method: str, *, doing: str, **where: Any) -> Object:
+        """Any other request; `where` is what `kr8s.Api.call_api` takes."""
+        return _answer(await self._send(method, **where), doing)
+
+    async def _send(self, method: str, **where: Any) -> httpx.Response:
+        used = self._client.auth.token
+        response = await self._once(method, **where)
+        if response.status_code == 401:
+            await self._renew(used)
+            response = await self._once(method, **where)
+        return response
+
+    async def _once(self, method: str, **where: Any) -> httpx.Response:
+        try:
+            # Not kr8s' own raise_for_status: it re-runs login plug-ins three times for every plain 403.
+            async with self._client.call_api(method, raise_for_status=False, **where) as response:
+                return response
+        except (httpx.TimeoutException, kr8s.APITimeoutError) as exc:
+            raise ConnectionLost(f"{self.target.server} does not answer", hint="check the network and the VPN") from exc
+        except (httpx.HTTPError, ssl.SSLError) as exc:
+            raise _unreachable(self.target.server, exc) from exc
+
+    async def _renew(self, used: str | None) -> None:
+        """Read the kubeconfig again once, however many requests found the same token refused."""
+        async with self._renewing:
+            if self._client.auth.token != used:
+                return
+            try:
+                await self._client.auth.reauthenticate()
+            except (ValueError, KeyError, OSError) as exc:
+                raise status.login_expired() from exc
+            if self._client._session is not None and self._client.auth.token:
+                self._client._session.headers["Authorization"] = f"Bearer {self._client.auth.token}"
+
+
+def _answer(response: httpx.Response, doing: str) -> Object:
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if response.status_code < 300:
+        if isinstance(body, dict):
+            return body
+        raise PaudeError(f"cannot {doing}", why="the answer is not JSON: is this the address of a Kubernetes API?")
+    raise status.error(response.status_code, body if isinstance(body, dict) else None, doing)
+
+
+def _named(obj: Mapping[str, Any]) -> str:
+    return f"{obj['kind']} {obj['metadata'].get('name', '')}".strip()
+
+
+def _unreachable(server: str, exc: Exception) -> PaudeError:
+    if "CERTIFICATE_VERIFY_FAILED" in str(exc):
+        return SettingsError(
+            f"the certificate of {server} is not trusted",
+            why=str(exc),
+            hint="put the cluster's CA into the kubeconfig (certificate-authority-data) or into the system's store",
+        )
+    return ConnectionLost(f"{server} cannot be reached", why=str(exc), hint="check the network and the VPN")

@@ -1,0 +1,65 @@
+"""The sessions that a namespace holds, read from their anchors and pods: two requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from paude.backends.kubernetes.cluster import Cluster, Object
+from paude.backends.kubernetes.manifests import resource_name
+from paude.backends.kubernetes.ownership import session_uid
+from paude.process import clean
+from paude.sessions.states import Seen, derive
+
+MINE = "app.kubernetes.io/managed-by=paude"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One session as the cluster knows it."""
+
+    name: str
+    uid: str
+    owner: str
+    agent: str
+    workspace: str
+    wall: str
+    created_at: str
+    namespace: str
+    server: str
+    seen: Seen
+
+
+async def sessions(cluster: Cluster) -> list[Listed]:
+    """Every session of the connection's namespace."""
+    found: dict[str, list[Object]] = {}
+
+    async def fetch(kind: str, selector: str) -> None:
+        found[kind] = await cluster.list(kind, selector)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(fetch, "ConfigMap", f"{MINE},app.kubernetes.io/component=anchor")
+        tasks.start_soon(fetch, "Pod", f"{MINE},app.kubernetes.io/component=agent")
+    pods = {session_uid(pod): pod for pod in found["Pod"]}
+    return [_listed(anchor, pods.get(session_uid(anchor)), cluster) for anchor in found["ConfigMap"]]
+
+
+def _listed(anchor: Object, pod: Object | None, cluster: Cluster) -> Listed:
+    meta = anchor["metadata"]
+    labels: Mapping[str, Any] = meta.get("labels") or {}
+    facts: Mapping[str, Any] = meta.get("annotations") or {}
+    return Listed(
+        name=str(labels.get("paude.io/session", meta["name"].removeprefix(resource_name("")))),
+        uid=session_uid(anchor),
+        owner=clean(str(labels.get("paude.io/owner", ""))),
+        agent=clean(str(facts.get("paude.io/agent", ""))),
+        workspace=clean(str(facts.get("paude.io/workspace", ""))),
+        wall=clean(str(facts.get("paude.io/wall", ""))),
+        created_at=str(meta.get("creationTimestamp", "")),
+        namespace=cluster.namespace,
+        server=cluster.target.server,
+        seen=derive(pod),
+    )

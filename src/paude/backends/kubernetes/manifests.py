@@ -1,0 +1,398 @@
+"""The objects of a session as plain data, from frozen facts. Pure: no cluster, no clock, no randomness.
+
+User strings only ever become values in these structures, never text that is parsed again.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from paude import __version__
+from paude.egress.squid import CANARY_PORT, PROXY_PORT
+
+Object = dict[str, Any]
+
+FIXED_ID = 10001  # user, group and volume group where the cluster does not assign them
+LEAVE = "/run/gate/leave"
+POD_PROGRAM = "/opt/paude/bin/paude-pod"
+NO_PROXY = "localhost,127.0.0.1,::1"  # without it Claude Code hangs on its own loopback calls (seen)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the agent may use, in Kubernetes quantities; a request is what the node must have free."""
+
+    cpu: str = "4"
+    memory: str = "8Gi"
+    cpu_request: str = "250m"
+    memory_request: str = "512Mi"
+    storage: str = "10Gi"
+    scratch: str = "4Gi"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose session this is: `uid` is random and made once, `owner` is a label-safe form of the user's name."""
+
+    name: str
+    uid: str
+    owner: str
+
+
+@dataclass(frozen=True)
+class PodSpec:
+    """Everything that the pod of a session is made of; `proxy` is None with `--allow-network`."""
+
+    identity: Identity
+    gate_image: str
+    agent_image: str
+    command: Sequence[str]
+    proxy: str | None
+    allowlist: str
+    ids_assigned: bool
+    resources: Resources
+    environment: Mapping[str, str]
+    pull_secrets: Sequence[str] = ()
+    runtime_class: str | None = None
+
+
+def resource_name(session: str, part: str = "") -> str:
+    """The name of an object of the session."""
+    return f"paude-{session}-{part}" if part else f"paude-{session}"
+
+
+def labels(identity: Identity, component: str) -> dict[str, str]:
+    """The recommended labels, and paude's own."""
+    return {
+        **common_labels(component),
+        "app.kubernetes.io/instance": identity.name,
+        "paude.io/session": identity.name,
+        "paude.io/session-uid": identity.uid,
+        "paude.io/owner": identity.owner,
+    }
+
+
+def common_labels(component: str) -> dict[str, str]:
+    """The labels of everything that paude makes."""
+    return {
+        "app.kubernetes.io/name": "paude",
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/part-of": "paude",
+        "app.kubernetes.io/managed-by": "paude",
+        "app.kubernetes.io/version": __version__,
+    }
+
+
+def _meta(identity: Identity, part: str, component: str, owner: Object | None = None) -> Object:
+    meta: Object = {"name": resource_name(identity.name, part), "labels": labels(identity, component)}
+    if owner is not None:
+        meta["ownerReferences"] = [owner_reference(owner)]
+    return meta
+
+
+def owner_reference(anchor: Object) -> Object:
+    """Ties an object to the anchor, so that the cluster's garbage collection is the last safety net.
+
+    No blockOwnerDeletion: OpenShift lets it be set only by those who may set finalizers on the owner.
+    """
+    meta = anchor["metadata"]
+    return {"apiVersion": "v1", "kind": "ConfigMap", "name": meta["name"], "uid": meta["uid"]}
+
+
+def anchor(identity: Identity, facts: Mapping[str, str]) -> Object:
+    """The ConfigMap whose existence is the session's name, and whose annotations are its facts."""
+    meta = _meta(identity, "", "anchor")
+    meta["annotations"] = {f"paude.io/{key}": value for key, value in facts.items()}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}
+
+
+def volume_claim(identity: Identity, storage: str, storage_class: str | None) -> Object:
+    """The workspace's claim; not owned by the anchor, since it may have to outlive the session."""
+    spec: Object = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": storage}}}
+    if storage_class is not None:
+        spec["storageClassName"] = storage_class
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": _meta(identity, "", "workspace"),
+        "spec": spec,
+    }
+
+
+def secret(identity: Identity, part: str, data: Mapping[str, bytes], owner: Object, kind: str = "Opaque") -> Object:
+    """A Secret of the session: `gate` and `agent` hold ssh keys, `credentials` what the agent works with."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _meta(identity, part, "secret", owner),
+        "type": kind,
+        "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
+    }
+
+
+def proxy_service(identity: Identity, allowlist: str, owner: Object) -> Object:
+    """The session's own address of its proxy: it stays while the proxy behind it may change."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            **_meta(identity, "proxy", "proxy", owner),
+            "labels": {**labels(identity, "proxy"), "paude.io/serves": allowlist},
+        },
+        "spec": {
+            "selector": {"paude.io/role": "proxy", "paude.io/allowlist": allowlist},
+            "ports": [
+                {"name": "proxy", "port": PROXY_PORT, "targetPort": PROXY_PORT},
+                {"name": "canary", "port": CANARY_PORT, "targetPort": CANARY_PORT},
+            ],
+        },
+    }
+
+
+def proxy_name(allowlist: str) -> str:
+    """The name of the Deployment, ConfigMap and policy of the proxy for an allowlist's digest."""
+    return f"paude-proxy-{allowlist}"
+
+
+def proxy_settings(allowlist: str, configuration: str, hosts: str) -> Object:
+    """The proxy's configuration; immutable, because another list is another proxy."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": proxy_name(allowlist), "labels": proxy_labels(allowlist)},
+        "immutable": True,
+        "data": {"squid.conf": configuration, "allowlist": hosts},
+    }
+
+
+def proxy_labels(allowlist: str) -> dict[str, str]:
+    """The labels by which Services and policies find the proxy."""
+    return {**common_labels("proxy"), "paude.io/role": "proxy", "paude.io/allowlist": allowlist}
+
+
+def proxy_deployment(allowlist: str, image: str, *, ids_assigned: bool, pull_secrets: Sequence[str]) -> Object:
+    """The proxy itself: one pod, shared by the sessions that use this allowlist."""
+    selector = {"paude.io/role": "proxy", "paude.io/allowlist": allowlist}
+    container: Object = {
+        "name": "proxy",
+        "image": image,
+        "command": [POD_PROGRAM, "proxy"],
+        "ports": [{"containerPort": PROXY_PORT}, {"containerPort": CANARY_PORT}],
+        "readinessProbe": {"tcpSocket": {"port": PROXY_PORT}, "periodSeconds": 1, "failureThreshold": 3},
+        "resources": _limits("1", "512Mi", "50m", "128Mi", "256Mi"),
+        "securityContext": _locked(),
+        "volumeMounts": [
+            {"name": "settings", "mountPath": "/etc/paude/proxy", "readOnly": True},
+            {"name": "run", "mountPath": "/run/squid"},
+            {"name": "tmp", "mountPath": "/tmp"},
+        ],
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": proxy_name(allowlist), "labels": proxy_labels(allowlist)},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": selector},
+            "template": {
+                "metadata": {"labels": proxy_labels(allowlist)},
+                "spec": {
+                    **_pod_basics(ids_assigned, pull_secrets),
+                    "terminationGracePeriodSeconds": 2,
+                    "containers": [container],
+                    "volumes": [
+                        {"name": "settings", "configMap": {"name": proxy_name(allowlist)}},
+                        _scratch("run", "64Mi"),
+                        _scratch("tmp", "64Mi"),
+                    ],
+                },
+            },
+        },
+    }
+
+
+def stateful_set(spec: PodSpec, owner: Object) -> Object:
+    """The pod of a session: gate (native sidecar), fence (init container), agent."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": _meta(spec.identity, "", "session", owner),
+        "spec": {
+            "replicas": 1,
+            "serviceName": resource_name(spec.identity.name),
+            "podManagementPolicy": "Parallel",
+            # A rolling update waits for the broken pod that it should replace (seen): start deletes it instead.
+            "updateStrategy": {"type": "OnDelete"},
+            "selector": {"matchLabels": {"paude.io/session": spec.identity.name, "paude.io/role": "agent"}},
+            "template": {"metadata": {"labels": pod_labels(spec)}, "spec": _pod(spec)},
+        },
+    }
+
+
+def pod_labels(spec: PodSpec) -> dict[str, str]:
+    """The labels by which policies and watchers find the pod; `wall=closed` is what the baseline selects."""
+    walled = spec.proxy is not None
+    wall = {"paude.io/wall": "closed", "paude.io/uses": spec.allowlist} if walled else {"paude.io/wall": "open"}
+    return {**labels(spec.identity, "agent"), "paude.io/role": "agent", **wall}
+
+
+def _pod(spec: PodSpec) -> Object:
+    pod: Object = {
+        **_pod_basics(spec.ids_assigned, spec.pull_secrets),
+        "terminationGracePeriodSeconds": 10,
+        "initContainers": [_gate(spec), _fence(spec)],
+        "containers": [_agent(spec)],
+        "volumes": [
+            {"name": "volume", "persistentVolumeClaim": {"claimName": resource_name(spec.identity.name)}},
+            {"name": "gate-keys", "secret": {"secretName": resource_name(spec.identity.name, "gate")}},
+            {"name": "agent-keys", "secret": {"secretName": resource_name(spec.identity.name, "agent")}},
+            {
+                "name": "credentials",
+                "secret": {"secretName": resource_name(spec.identity.name, "credentials"), "optional": True},
+            },
+            {"name": "run-gate", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+            *(_scratch(f"{who}-{what}", size) for who in ("gate", "agent") for what, size in _WRITABLE),
+        ],
+    }
+    if spec.proxy is not None:
+        # The API wants a name server; this one answers "no" at once instead of letting look-ups wait.
+        options = [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "1"}]
+        pod |= {"dnsPolicy": "None", "dnsConfig": {"nameservers": ["127.0.0.1"], "options": options}}
+    if spec.runtime_class is not None:
+        pod["runtimeClassName"] = spec.runtime_class
+    return pod
+
+
+_WRITABLE = (("tmp", "2Gi"), ("run", "16Mi"), ("users", "1Mi"))
+
+
+def _writable(who: str) -> list[Object]:
+    paths = {"tmp": "/tmp", "run": "/run/paude", "users": "/var/lib/extrausers"}
+    return [{"name": f"{who}-{what}", "mountPath": paths[what]} for what, _ in _WRITABLE]
+
+
+def _gate(spec: PodSpec) -> Object:
+    return {
+        "name": "gate",
+        "image": spec.gate_image,
+        "command": [POD_PROGRAM, "gate"],
+        "restartPolicy": "Always",
+        "env": _gate_environment(spec),
+        "resources": _limits("2", "1Gi", "50m", "64Mi", "1Gi"),
+        "securityContext": _locked(),
+        "volumeMounts": [
+            {"name": "volume", "mountPath": "/vol"},
+            {"name": "run-gate", "mountPath": "/run/gate"},
+            {"name": "gate-keys", "mountPath": "/etc/paude/ssh", "readOnly": True},
+            *_writable("gate"),
+        ],
+    }
+
+
+def _fence(spec: PodSpec) -> Object:
+    return {
+        "name": "fence",
+        "image": spec.gate_image,
+        "command": [POD_PROGRAM, "fence"],
+        "env": _gate_environment(spec),
+        "resources": _limits("1", "128Mi", "10m", "32Mi", "64Mi"),
+        "securityContext": _locked(),
+        "volumeMounts": [{"name": "run-gate", "mountPath": "/run/gate", "readOnly": True}],
+    }
+
+
+def _gate_environment(spec: PodSpec) -> list[Object]:
+    return [
+        {"name": "PAUDE_SESSION", "value": spec.identity.name},
+        {"name": "PAUDE_SESSION_UID", "value": spec.identity.uid},
+        {"name": "PAUDE_FENCE", "value": "off" if spec.proxy is None else "on"},
+        {"name": "PAUDE_PROXY", "value": spec.proxy or ""},
+        {"name": "PAUDE_AGENT_IMAGE", "value": spec.agent_image},
+        {"name": "PAUDE_NODE_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}},
+    ]
+
+
+def _agent(spec: PodSpec) -> Object:
+    has_leave: Object = {"exec": {"command": ["/usr/bin/test", "-e", LEAVE]}, "timeoutSeconds": 5}
+    return {
+        "name": "agent",
+        "image": spec.agent_image,
+        "command": [POD_PROGRAM, "agent", "--", *spec.command],
+        "env": [{"name": k, "value": v} for k, v in agent_environment(spec).items()],
+        # It waits for its leave as long as it takes: without this probe the other one would restart it meanwhile.
+        "startupProbe": {**has_leave, "periodSeconds": 1, "failureThreshold": 2**31 - 1},
+        "livenessProbe": {**has_leave, "periodSeconds": 1, "failureThreshold": 1},
+        "resources": _limits(
+            spec.resources.cpu,
+            spec.resources.memory,
+            spec.resources.cpu_request,
+            spec.resources.memory_request,
+            spec.resources.scratch,
+        ),
+        "securityContext": _locked(),
+        "volumeMounts": [
+            {"name": "volume", "mountPath": "/workspace", "subPath": "workspace"},
+            {"name": "volume", "mountPath": "/home/paude", "subPath": "home"},
+            {"name": "volume", "mountPath": "/run/inbox", "subPath": "inbox", "readOnly": True},
+            {"name": "run-gate", "mountPath": "/run/gate", "readOnly": True},
+            {"name": "agent-keys", "mountPath": "/etc/paude/ssh", "readOnly": True},
+            {"name": "credentials", "mountPath": "/run/secrets/paude", "readOnly": True},
+            *_writable("agent"),
+        ],
+    }
+
+
+def agent_environment(spec: PodSpec) -> dict[str, str]:
+    """The environment of the agent's container; nothing secret, nothing of the laptop."""
+    environment = {
+        "PAUDE_SESSION": spec.identity.name,
+        "HOME": "/home/paude",
+        "USER": "paude",
+        "SHELL": "/bin/bash",
+        "LANG": "C.UTF-8",
+        "TERM": "xterm-256color",
+        "DISABLE_AUTOUPDATER": "1",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    }
+    if spec.proxy is not None:
+        proxy = f"http://{spec.proxy}:{PROXY_PORT}"
+        for variable in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
+            environment[variable] = proxy
+        environment |= {"NO_PROXY": NO_PROXY, "no_proxy": NO_PROXY, "NODE_USE_ENV_PROXY": "1"}
+        environment["CLAUDE_CODE_PROXY_RESOLVES_HOSTS"] = "1"
+    return {**environment, **spec.environment}
+
+
+def _pod_basics(ids_assigned: bool, pull_secrets: Sequence[str]) -> Object:
+    security: Object = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    if not ids_assigned:
+        security |= {"runAsUser": FIXED_ID, "runAsGroup": FIXED_ID, "fsGroup": FIXED_ID}
+        security["fsGroupChangePolicy"] = "OnRootMismatch"
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": security,
+        "imagePullSecrets": [{"name": name} for name in pull_secrets],
+    }
+
+
+def _locked() -> Object:
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def _limits(cpu: str, memory: str, cpu_request: str, memory_request: str, scratch: str) -> Object:
+    return {
+        "requests": {"cpu": cpu_request, "memory": memory_request, "ephemeral-storage": "16Mi"},
+        "limits": {"cpu": cpu, "memory": memory, "ephemeral-storage": scratch},
+    }
+
+
+def _scratch(name: str, size: str) -> Object:
+    return {"name": name, "emptyDir": {"sizeLimit": size}}

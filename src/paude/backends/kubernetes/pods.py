@@ -1,0 +1,161 @@
+"""Waiting for a session's pod: by watches of the pod and of the events around it, with the reason at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import anyio
+
+from paude import report
+from paude.backends.kubernetes import ownership, reasons
+from paude.backends.kubernetes.cluster import Cluster, Object
+from paude.backends.kubernetes.manifests import Identity, resource_name
+from paude.errors import PaudeError, SessionGone
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod whose gate runs."""
+
+    cluster: Cluster
+    name: str
+    uid: str
+
+
+def pod_name(session: str) -> str:
+    """The one pod of a session."""
+    return f"{resource_name(session)}-0"
+
+
+async def until(cluster: Cluster, session: str, wanted: Callable[[Object], T | None]) -> T:
+    """The first value that `wanted` makes of the pod.
+
+    Raises what the pod's status or an event says when it cannot come up: ImageError, QuotaExceeded,
+    AdmissionDenied, EgressOpen, PodFailed. There is no time limit here; the command has one.
+    """
+    found: list[T] = []
+    failed: list[PaudeError] = []
+
+    async with anyio.create_task_group() as tasks:
+
+        async def follow_pod() -> None:
+            async for change in cluster.watch("Pod", name=pod_name(session)):
+                if change.type in {"DELETED", "LISTED"}:
+                    continue
+                value = wanted(change.object)
+                if value is not None:
+                    found.append(value)
+                elif failure := reasons.pod_failure(change.object):
+                    failed.append(failure)
+                else:
+                    continue
+                tasks.cancel_scope.cancel()
+                return
+
+        async def follow_events() -> None:
+            failed.append(await _event_failure(cluster, session))
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(follow_pod)
+        tasks.start_soon(follow_events)
+
+    if found:
+        return found[0]
+    raise failed[0] if failed else SessionGone(f"the pod of {session} is gone")
+
+
+async def _event_failure(cluster: Cluster, session: str) -> PaudeError:
+    """Tell news of the session's objects until one is a failure. Events of an earlier try do not count."""
+    since = datetime.now(UTC).timestamp() - 2
+    mine = {resource_name(session), pod_name(session)}
+    told: set[str] = set()
+    async for change in cluster.watch("Event"):
+        event = change.object
+        if (event.get("involvedObject") or {}).get("name") not in mine or _when(event) < since:
+            continue
+        if failure := reasons.event_failure(event):
+            return failure
+        news = reasons.event_news(event)
+        if news and news not in told:
+            told.add(news)
+            report.line(news)
+    raise AssertionError("a watch does not end")
+
+
+def _when(event: Object) -> float:
+    stamp = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
+    try:
+        return datetime.fromisoformat(str(stamp).replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return 0.0
+
+
+async def until_available(cluster: Cluster, deployment: str) -> None:
+    """Return when the Deployment has a ready pod; raise the reason when its pod cannot come up."""
+    found: list[PaudeError | None] = []
+
+    async with anyio.create_task_group() as tasks:
+
+        async def follow_deployment() -> None:
+            async for change in cluster.watch("Deployment", name=deployment):
+                status = change.object.get("status") or {}
+                if status.get("availableReplicas") and status.get("updatedReplicas"):
+                    found.append(None)
+                    tasks.cancel_scope.cancel()
+                    return
+
+        async def follow_pods() -> None:
+            digest = deployment.rpartition("-")[2]
+            async for change in cluster.watch("Pod", selector=f"paude.io/allowlist={digest}"):
+                if change.type == "LISTED" or change.object["metadata"].get("deletionTimestamp"):
+                    continue
+                if failure := reasons.pod_failure(change.object):
+                    found.append(failure)
+                    tasks.cancel_scope.cancel()
+                    return
+
+        tasks.start_soon(follow_deployment)
+        tasks.start_soon(follow_pods)
+
+    if found and found[0] is not None:
+        raise found[0]
+
+
+async def replace_broken(cluster: Cluster, session: str, gate_image: str, agent_image: str) -> None:
+    """Delete a pod that is not ready and was made from another template: OnDelete leaves that to us."""
+    pod = await cluster.get("Pod", pod_name(session))
+    if pod is None or _ready(pod):
+        return
+    containers = [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]
+    if {c["image"] for c in containers} != {gate_image, agent_image} or reasons.pod_failure(pod) is not None:
+        await cluster.delete("Pod", pod_name(session), uid=pod["metadata"]["uid"], grace_s=1)
+        await ownership.gone(cluster, "Pod", pod_name(session), pod["metadata"]["uid"], within_s=30)
+
+
+def _ready(pod: Object) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+async def delete(cluster: Cluster, identity: Identity, *, grace_s: int | None, within_s: float) -> bool:
+    """Delete the session's pod and wait until it is gone; False when it is still there."""
+    name = pod_name(identity.name)
+    pod = await cluster.get("Pod", name)
+    if pod is None or ownership.session_uid(pod) != identity.uid:
+        return True
+    await cluster.delete("Pod", name, uid=pod["metadata"]["uid"], grace_s=grace_s)
+    return await ownership.gone(cluster, "Pod", name, pod["metadata"]["uid"], within_s)
+
+
+async def log_lines(
+    cluster: Cluster, pod: str, container: str, *, follow: bool, previous: bool
+) -> AsyncIterator[str]:
+    """The lines of a container's log. Raises NotFound when there is no such pod or container."""
+    params = {"container": container, "follow": str(follow).lower(), "previous": str(previous).lower()}
+    async for line in cluster.lines(f"pods/{pod}/log", params, doing=f"read the log of {container}"):
+        yield line

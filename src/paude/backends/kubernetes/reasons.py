@@ -1,0 +1,122 @@
+"""Why a pod does not run: the cluster's own words, told at once instead of a time-out. Pure.
+
+What can still turn out well (a pod waiting for a node, a claim waiting for its volume) is a line for the user;
+what cannot is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from paude.backends.kubernetes import status
+from paude.errors import EgressOpen, ImageError, PaudeError, PodFailed
+from paude.process import clean
+
+Object = Mapping[str, Any]
+
+_FATAL_PULLS = ("not found", "unauthorized", "authentication required", "forbidden", "denied", "manifest unknown")
+_NEWS = {"FailedScheduling", "ProvisioningFailed", "FailedMount", "FailedAttachVolume", "BackOff", "Evicted"}
+
+
+def _containers(pod: Object) -> Iterable[Object]:
+    state = pod.get("status") or {}
+    yield from state.get("initContainerStatuses") or ()
+    yield from state.get("containerStatuses") or ()
+
+
+def container(pod: Object, name: str) -> Object | None:
+    """The status of one container of the pod."""
+    return next((c for c in _containers(pod) if c["name"] == name), None)
+
+
+def running(pod: Object, name: str) -> bool:
+    """Whether the container runs now."""
+    found = container(pod, name)
+    return found is not None and "running" in (found.get("state") or {})
+
+
+def pod_failure(pod: Object) -> PaudeError | None:
+    """The error that the pod's status tells, or None while it may still come up."""
+    state = pod.get("status") or {}
+    if state.get("phase") == "Failed":
+        words = f"{state.get('reason', '')} {state.get('message', '')}"
+        return PodFailed("the pod has failed", why=clean(words.strip()))
+    for each in _containers(pod):
+        if found := _container_failure(each):
+            return found
+    return None
+
+
+def _container_failure(each: Object) -> PaudeError | None:
+    waiting = (each.get("state") or {}).get("waiting") or {}
+    reason, message = waiting.get("reason", ""), clean(str(waiting.get("message", "")))
+    if reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}:
+        fatal = reason != "ErrImagePull" or any(word in message.lower() for word in _FATAL_PULLS)
+        return _pull_failure(each, message) if fatal else None
+    if reason in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
+        return PodFailed(f"the container {each['name']} cannot be started", why=f"{reason}: {message}")
+    if each["name"] in {"gate", "fence"}:
+        return _own_failure(each)
+    return None
+
+
+def _pull_failure(each: Object, message: str) -> PaudeError:
+    return ImageError(
+        f"the cluster cannot pull {each.get('image')}",
+        why=message,
+        hint="check that the nodes reach the registry, and the pull secret (--pull-secret)",
+    )
+
+
+def _own_failure(each: Object) -> PaudeError | None:
+    """The gate and the fence say in their termination message why they ended."""
+    states = (each.get("state") or {}, each.get("lastState") or {})
+    ended = next((s["terminated"] for s in states if "terminated" in s), None)
+    if ended is None or ended.get("exitCode") == 0:
+        return None
+    message = clean(str(ended.get("message", "")))
+    if each["name"] == "fence" and ended.get("exitCode") == 3:
+        return open_egress(message)
+    if each["name"] == "fence" and "waiting" not in states[0]:
+        return None  # the kubelet starts it again; a drained node ends it so
+    return PodFailed(f"the {each['name']} has ended with {ended.get('exitCode')}", why=message or "it left no message")
+
+
+def open_egress(verdict: str) -> EgressOpen:
+    """The error for a fence that found a way out; `verdict` is its JSON."""
+    try:
+        targets = json.loads(verdict).get("targets") or []
+        leaks = [f"{t['name']} ({t['address']})" for t in targets if t.get("result") == "open"]
+    except (ValueError, AttributeError, KeyError, TypeError):
+        leaks = []
+    return EgressOpen(
+        "the pod can reach what it must not: the agent was not started",
+        why="reachable: " + ", ".join(leaks) if leaks else verdict,
+        hint="does the cluster's network plug-in enforce NetworkPolicy, and does another policy open this pod?",
+    )
+
+
+def event_failure(event: Object) -> PaudeError | None:
+    """The error that an event tells, or None when it is news only."""
+    message = clean(str(event.get("message", "")))
+    reason = event.get("reason")
+    if reason == "FailedCreate" and "forbidden" in message:
+        return status.forbidden(message.split("error: ", 1)[-1], "create the pod")
+    if reason == "FailedBinding" and "no storage class is set" in message:
+        return PodFailed(
+            "the namespace has no storage for the workspace",
+            why=message,
+            hint="name a StorageClass with --storage-class",
+        )
+    if reason == "ProvisioningFailed" and "not found" in message:
+        return PodFailed("the storage class does not exist", why=message, hint="see `kubectl get storageclass`")
+    return None
+
+
+def event_news(event: Object) -> str | None:
+    """What to tell the user of an event while waiting."""
+    if event.get("type") == "Warning" and event.get("reason") in _NEWS | {"FailedCreate"}:
+        return f"{event['reason']}: {clean(str(event.get('message', '')))[:300]}"
+    return None

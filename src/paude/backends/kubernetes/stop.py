@@ -1,0 +1,105 @@
+"""The steps of `paude stop` on a cluster: the pod goes first and is seen to be gone, then what protected it.
+
+Each step is an effect that may be repeated: what is not there is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from paude import report
+from paude.backends.kubernetes import cluster as clusters
+from paude.backends.kubernetes import kubeconfig, manifests, ownership, pods, reasons
+from paude.backends.kubernetes.cluster import Cluster
+from paude.backends.kubernetes.manifests import Identity
+from paude.backends.kubernetes.pods import Pod
+from paude.errors import Leftover, PaudeError
+from paude.sessions.records import Record
+from paude.settings import Paths
+
+GONE_S = 60.0
+
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The steps, for the session of one record."""
+
+    record: Record
+    paths: Paths
+
+    @property
+    def _identity(self) -> Identity:
+        return Identity(self.record.name, self.record.uid, "")
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Cluster]:
+        """The cluster that the record pins, whatever the current context is."""
+        async with connected(self.record, self.paths) as cluster:
+            yield cluster
+
+    async def find_pod(self, cluster: Cluster) -> Pod | None:
+        """The session's pod, if its gate runs."""
+        pod = await cluster.get("Pod", pods.pod_name(self.record.name))
+        if pod is None or ownership.session_uid(pod) != self.record.uid or not reasons.running(pod, "gate"):
+            return None
+        return Pod(cluster, pods.pod_name(self.record.name), str(pod["metadata"]["uid"]))
+
+    async def delete_pod(self, cluster: Cluster) -> None:
+        """End the agent, with its normal grace, and see that the pod is gone."""
+        name = manifests.resource_name(self.record.name)
+        await ownership.remove(cluster, "StatefulSet", name, self.record.uid)
+        if not await pods.delete(cluster, self._identity, grace_s=None, within_s=GONE_S):
+            pod = pods.pod_name(self.record.name)
+            error = PaudeError(f"the pod {pod} is still there after {GONE_S:.0f} s", hint="is its node alive?")
+            error.leftovers = (Leftover("pod", pod, f"kubectl -n {cluster.namespace} delete pod {pod} --force"),)
+            raise error
+
+    async def delete_policy(self, cluster: Cluster) -> None:
+        """Close the way to the proxy; the baseline stays."""
+        await self._remove(cluster, "NetworkPolicy", "")
+
+    async def delete_secrets(self, cluster: Cluster) -> None:
+        """Keys and credentials die with the session."""
+        async with anyio.create_task_group() as tasks:
+            for part in ("gate", "agent", "credentials", "pull"):
+                tasks.start_soon(self._remove, cluster, "Secret", part)
+
+    async def delete_proxy(self, cluster: Cluster) -> None:
+        """The session's address of the proxy, and the proxy when no other session uses it."""
+        service = await cluster.get("Service", manifests.resource_name(self.record.name, "proxy"))
+        await self._remove(cluster, "Service", "proxy")
+        if service is None or ownership.session_uid(service) != self.record.uid:
+            return
+        digest = str(service["metadata"]["labels"].get("paude.io/serves", ""))
+        if not digest or await cluster.list("Service", f"paude.io/serves={digest}"):
+            return
+        name = manifests.proxy_name(digest)
+        for kind in ("Deployment", "ConfigMap", "NetworkPolicy"):
+            await cluster.delete(kind, name)
+        report.line(f"the proxy {name} served nobody else and is gone")
+
+    async def delete_volume(self, cluster: Cluster) -> None:
+        """The workspace's copy in the cluster."""
+        await self._remove(cluster, "PersistentVolumeClaim", "")
+
+    async def delete_anchor(self, cluster: Cluster) -> None:
+        """Give the name back."""
+        await self._remove(cluster, "ConfigMap", "")
+
+    async def _remove(self, cluster: Cluster, kind: str, part: str) -> None:
+        await ownership.remove(cluster, kind, manifests.resource_name(self.record.name, part), self.record.uid)
+
+
+@asynccontextmanager
+async def connected(record: Record, paths: Paths) -> AsyncIterator[Cluster]:
+    """A connection to the cluster that a record pins."""
+    files = tuple(Path(f) for f in record.kubeconfig) or kubeconfig.files_from(None)
+    target = kubeconfig.find(files, server=record.server, user=record.user, namespace=record.namespace)
+    async with clusters.connected(target, paths) as cluster:
+        yield cluster

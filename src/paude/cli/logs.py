@@ -1,0 +1,45 @@
+"""`paude logs`: what the containers of a session printed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from paude.cli import options
+from paude.cli.app import in_loop, put
+from paude.errors import UsageError
+
+CONTAINERS = ("gate", "fence", "agent")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(logs)
+
+
+def logs(
+    name: options.Name = None,
+    container: Annotated[str, typer.Option("--container", "-c", help="gate, fence or agent.")] = "gate",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
+    previous: Annotated[bool, typer.Option("--previous", help="Of the container that ran before.")] = False,
+) -> None:
+    """Print the log of one container of a session's pod."""
+    if container not in CONTAINERS:
+        raise UsageError(f"there is no container {container!r}", hint="containers: " + ", ".join(CONTAINERS))
+
+    async def show() -> None:
+        from paude.backends.kubernetes.pods import log_lines, pod_name
+        from paude.backends.kubernetes.stop import connected
+        from paude.cli.choose import record_of
+        from paude.process import clean
+        from paude.settings import Paths
+
+        paths = Paths.from_environment()
+        record = record_of(name, paths)
+        async with connected(record, paths) as cluster:
+            lines = log_lines(cluster, pod_name(record.name), container, follow=follow, previous=previous)
+            async for line in lines:
+                put(clean(line))
+
+    in_loop(show)

@@ -1,0 +1,173 @@
+"""`paude sessions`, and what bare `paude` shows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from paude.cli.app import in_loop, put, say
+from paude.errors import PaudeError, UsageError
+
+if TYPE_CHECKING:
+    from paude.backends.kubernetes.kubeconfig import Target
+    from paude.backends.kubernetes.listing import Listed
+    from paude.settings import Paths
+
+SCHEMA = 1
+PATIENCE_S = 3.0  # a cluster that does not answer must not hide the others
+FORMATS = ("table", "wide", "name", "json")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb and its short form."""
+    app.command("sessions")(sessions)
+    app.command("ls", hidden=True)(sessions)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A session as it is shown."""
+
+    name: str
+    state: str
+    reason: str
+    agent: str
+    workspace: str
+    age_s: float
+    namespace: str
+    server: str
+    wall: str
+    owner: str
+    uid: str
+
+
+def sessions(
+    output: Annotated[str, typer.Option("--output", "-o", help="table, wide, name or json.")] = "table",
+    no_headers: Annotated[bool, typer.Option("--no-headers", help="Leave the first line out.")] = False,
+) -> None:
+    """List the sessions of the clusters that this machine has sessions on, and of the current context."""
+    if output not in FORMATS:
+        raise UsageError(f"there is no output format {output!r}", hint="formats: " + ", ".join(FORMATS))
+    rows, troubles = in_loop(_collect)
+    for trouble in troubles:
+        say(f"warning: {trouble}")
+    if output == "json":
+        put(json.dumps({"schema": SCHEMA, "sessions": [asdict(row) for row in rows]}, indent=1))
+    elif output == "name":
+        for row in rows:
+            put(row.name)
+    else:
+        show(rows, wide=output == "wide", headers=not no_headers)
+
+
+def overview() -> None:
+    """The sessions, and what to do next."""
+    rows, troubles = in_loop(_collect)
+    for trouble in troubles:
+        say(f"warning: {trouble}")
+    if not rows:
+        put("no session yet\n\n  paude start            run an agent on this directory\n  paude --help           all verbs")
+        return
+    show(rows, wide=False, headers=True)
+    put(f"\n  paude attach {rows[0].name}\n  paude stop {rows[0].name}\n  paude --help")
+
+
+def show(rows: list[Row], *, wide: bool, headers: bool) -> None:
+    """The rows as a table, the most recent first."""
+    columns = ["NAME", "STATE", "AGENT", "AGE", "WORKSPACE"] + (["NAMESPACE", "SERVER", "WALL", "OWNER"] if wide else [])
+    lines = [columns] if headers else []
+    for row in rows:
+        line = [row.name, row.state, row.agent, age(row.age_s), row.workspace]
+        lines.append(line + ([row.namespace, row.server, row.wall, row.owner] if wide else []))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))] if lines else []
+    for line in lines:
+        put("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    for row in rows:
+        if row.reason and row.state not in {"running", "starting"}:
+            say(f"{row.name}: {row.reason}")
+
+
+def age(seconds: float) -> str:
+    """A duration as kubectl writes ages."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(0, int(seconds))}s"
+
+
+async def _collect() -> tuple[list[Row], list[str]]:
+    import anyio
+
+    from paude.backends.kubernetes.kubeconfig import Target
+    from paude.settings import Paths
+
+    paths = Paths.from_environment()
+    listed: list[Listed] = []
+    troubles: list[str] = []
+
+    async def ask(target: Target) -> None:
+        from paude.backends.kubernetes import cluster, listing
+
+        try:
+            with anyio.fail_after(PATIENCE_S):
+                async with cluster.connected(target, paths) as connection:
+                    listed.extend(await listing.sessions(connection))
+        except (PaudeError, TimeoutError) as error:
+            troubles.append(f"{target.server}, namespace {target.namespace}: {error or 'no answer'}")
+
+    async with anyio.create_task_group() as tasks:
+        for target in _targets(paths, troubles):
+            tasks.start_soon(ask, target)
+    rows = {(one.server, one.namespace, one.name): _row(one) for one in listed}
+    return sorted(rows.values(), key=lambda row: (row.age_s, row.name)), troubles
+
+
+def _targets(paths: Paths, troubles: list[str]) -> list[Target]:
+    """The clusters that records pin, and the current context's; each server and namespace once."""
+    from pathlib import Path
+
+    from paude.backends.kubernetes import kubeconfig
+    from paude.sessions import records
+    from paude.sessions.records import Record
+
+    found = {}
+    for record in records.load_all(paths):
+        if not isinstance(record, Record) or not record.server:
+            continue
+        files = [Path(f) for f in record.kubeconfig]
+        try:
+            target = kubeconfig.find(files, server=record.server, user=record.user, namespace=record.namespace)
+            found[(target.server, target.namespace)] = target
+        except PaudeError as error:
+            troubles.append(f"session {record.name}: {error}")
+    try:
+        current = kubeconfig.choose(kubeconfig.files_from(None))
+        found.setdefault((current.server, current.namespace), current)
+    except PaudeError as error:
+        if not found:
+            troubles.append(str(error))
+    return list(found.values())
+
+
+def _row(one: Listed) -> Row:
+    try:
+        made = datetime.fromisoformat(one.created_at.replace("Z", "+00:00"))
+    except ValueError:
+        made = datetime.now(UTC)
+    return Row(
+        name=one.name,
+        state=str(one.seen.state),
+        reason=one.seen.reason,
+        agent=one.agent,
+        workspace=one.workspace,
+        age_s=(datetime.now(UTC) - made).total_seconds(),
+        namespace=one.namespace,
+        server=one.server,
+        wall=one.wall,
+        owner=one.owner,
+        uid=one.uid,
+    )

@@ -1,0 +1,89 @@
+"""`paude stop`: bring the work home and end sessions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from paude.cli import options
+from paude.cli.app import in_loop, say
+from paude.errors import PaudeError, UsageError, WorkWouldBeLost
+
+if TYPE_CHECKING:
+    from paude.sessions.records import Record
+    from paude.settings import Paths
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(stop)
+
+
+def stop(
+    name: options.Name = None,
+    every: Annotated[bool, typer.Option("--all", help="All sessions of this user on this machine.")] = False,
+    keep_workspace: Annotated[bool, typer.Option(help="Keep the volume; `paude start` resumes the session.")] = False,
+    discard: Annotated[bool, typer.Option(help="Delete the volume even if work on it would be lost.")] = False,
+    timeout: options.Timeout = 300,
+    progress: Annotated[str, typer.Option(help="auto, plain or json.")] = "auto",
+) -> None:
+    """Flush the sync, fetch the agent's commits, end the session and remove it from the cluster.
+
+    The volume stays when something on it is not here (exit code 9), or with --keep-workspace.
+    """
+    if keep_workspace and discard:
+        raise UsageError("--keep-workspace and --discard exclude each other")
+
+    async def work() -> None:
+        from paude.cli.choose import record_of
+        from paude.sessions import records
+        from paude.sessions.records import Record
+        from paude.settings import Paths
+
+        paths = Paths.from_environment()
+        chosen = [record_of(name, paths)] if not every else [
+            r for r in records.load_all(paths) if isinstance(r, Record)
+        ]
+        await _stop_each(chosen, paths, keep_workspace=keep_workspace, discard=discard, limit=timeout, kind=progress)
+
+    in_loop(work)
+
+
+async def _stop_each(
+    chosen: list[Record], paths: Paths, *, keep_workspace: bool, discard: bool, limit: float, kind: str
+) -> None:
+    """One after the other; a session that cannot be stopped does not keep the others from it."""
+    failed: list[PaudeError] = []
+    if not chosen:
+        say("there is no session to stop")
+    for record in chosen:
+        try:
+            await _stop_one(record, paths, keep_workspace=keep_workspace, discard=discard, limit=limit, kind=kind)
+        except PaudeError as error:
+            if len(chosen) == 1:
+                raise
+            say(f"error: {record.name}: {error}")
+            failed.append(error)
+    if failed:
+        raise failed[0]
+
+
+async def _stop_one(
+    record: Record, paths: Paths, *, keep_workspace: bool, discard: bool, limit: float, kind: str
+) -> None:
+    from paude.cli import display
+    from paude.plans.perform import stop_session
+    from paude.sessions import records
+
+    with records.locked(paths, record.name):
+        losses = await stop_session(
+            record, paths, display.opener(kind), keep_volume=keep_workspace, discard=discard, limit_s=limit
+        )
+    if losses and not discard:
+        raise WorkWouldBeLost(
+            f"{record.name} has ended, and its volume was kept: something on it is not here",
+            why="\n".join(losses),
+            hint=f"`paude start` resumes it; `paude stop {record.name} --discard` deletes it all the same",
+        )
+    say(f"{record.name} has ended" + (" and its volume was kept" if keep_workspace else ""))

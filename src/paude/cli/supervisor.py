@@ -1,0 +1,60 @@
+"""`paude supervisor`: the background process that keeps tunnels and sync alive."""
+
+from __future__ import annotations
+
+import typer
+
+from paude.cli.app import in_loop, put, say
+
+group = typer.Typer(help="The background process that keeps tunnels and sync alive.", rich_markup_mode=None)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.add_typer(group, name="supervisor")
+
+
+@group.command()
+def run() -> None:
+    """Be the supervisor (started by other verbs)."""
+    from paude.plans.supervise import supervise
+    from paude.settings import Paths
+
+    in_loop(lambda: supervise(Paths.from_environment()))
+
+
+@group.command()
+def status() -> None:
+    """Show whether it runs, and for what."""
+    import json
+
+    from paude.settings import Paths
+    from paude.supervisor import client
+
+    found = in_loop(lambda: client.status(Paths.from_environment()))
+    put(json.dumps(found, indent=1) if found is not None else "not running; the next verb that needs it starts it")
+
+
+@group.command()
+def stop() -> None:
+    """End it; sessions go on in the cluster, sync and open terminals pause."""
+    from paude.settings import Paths
+    from paude.supervisor import client
+
+    in_loop(lambda: client.stop(Paths.from_environment()))
+    say("the supervisor has ended; the next verb that needs it starts it")
+
+
+@group.command()
+def restart() -> None:
+    """End it and start it anew."""
+    from paude.settings import Paths
+    from paude.supervisor import client
+
+    async def again() -> None:
+        paths = Paths.from_environment()
+        await client.stop(paths)
+        await client.ensure(paths)
+
+    in_loop(again)
+    say("the supervisor has been restarted")

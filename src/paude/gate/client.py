@@ -1,0 +1,141 @@
+"""What the laptop asks of a session's gate, one command per ssh channel.
+
+The protocol is the gate's `control` program: a word with arguments in, one line of JSON out; 0 done, 2 usage,
+3 refused. The gate is trusted, but its answers are still parsed as data and nothing more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from paude.errors import EgressOpen, PaudeError
+from paude.process import clean
+from paude.ssh.connection import Connection, Result
+
+REFUSED = 3
+
+
+@dataclass(frozen=True)
+class Fence:
+    """The fence's last verdict: `state` is unknown, clean, open or proxy-unreachable."""
+
+    state: str
+    targets: tuple[Mapping[str, str], ...] = ()
+    at: str = ""
+
+    @property
+    def leaks(self) -> tuple[str, ...]:
+        """What could be reached and must not be."""
+        return tuple(f"{t.get('name')} ({t.get('address')})" for t in self.targets if t.get("result") == "open")
+
+
+@dataclass(frozen=True)
+class GateStatus:
+    """What the gate knows of its session."""
+
+    session: str
+    uid: str
+    seeded: bool
+    released: bool
+    leave: bool
+    image_ready: bool
+    parked: str
+    fence: Fence
+    volume_free: int
+    history: bool
+
+
+class Gate:
+    """An open connection to a gate."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def status(self) -> GateStatus:
+        """How the session stands."""
+        return _status(await self._ask("status"))
+
+    async def seed(self, tar: AsyncIterable[bytes]) -> Mapping[str, Any]:
+        """Unpack the first content into the empty workspace; tells how many `files` and `bytes` arrived."""
+        return _json(await self._ask("seed", tar))
+
+    async def mark_seeded(self) -> None:
+        """Remember on the volume that the workspace is complete."""
+        await self._ask("seeded")
+
+    async def send_history(self, bundle: AsyncIterable[bytes] | bytes) -> None:
+        """Leave a git bundle for the agent to unpack at its start; the gate never runs git."""
+        await self._ask("history", bundle)
+
+    async def announce_image(self, reference: str) -> None:
+        """Tell that the agent's image can be pulled."""
+        await self._ask(f"image-ready {reference}")
+
+    async def release(self) -> GateStatus:
+        """Let the agent run once the fence is clean and the workspace seeded; returns then.
+
+        Raises EgressOpen when the fence finds a way out.
+        """
+        result = await self._connection.run("release")
+        if result.exit_status == REFUSED:
+            leaks = ", ".join(_status(result).fence.leaks)
+            raise EgressOpen(
+                "the pod can reach what it must not: the agent was not started",
+                why=f"reachable: {leaks}" if leaks else _words(result),
+                hint="does the cluster's network plug-in enforce NetworkPolicy, and does another policy open this pod?",
+            )
+        return _status(_checked("release", result))
+
+    async def await_agent(self) -> None:
+        """Return when the agent's sshd answers."""
+        await self._ask("await-agent")
+
+    async def park(self, reason: str) -> None:
+        """Take the agent's leave away."""
+        await self._ask(f"park {reason}")
+
+    async def _ask(self, command: str, stdin: AsyncIterable[bytes] | bytes | None = None) -> Result:
+        return _checked(command, await self._connection.run(command, stdin=stdin))
+
+
+def _checked(command: str, result: Result) -> Result:
+    if result.exit_status == 0:
+        return result
+    word = command.split(" ", 1)[0]
+    if result.exit_status == REFUSED:
+        raise PaudeError(f"the gate refuses `{word}`", why=_words(result))
+    raise PaudeError(f"the gate cannot do `{word}`", why=_words(result))
+
+
+def _words(result: Result) -> str:
+    return clean(result.stderr.decode("utf-8", "replace")).strip()
+
+
+def _json(result: Result) -> Mapping[str, Any]:
+    try:
+        answer = json.loads(result.stdout)
+    except ValueError as exc:
+        raise PaudeError("the gate's answer is not understood", why=repr(result.stdout[:200])) from exc
+    if not isinstance(answer, dict):
+        raise PaudeError("the gate's answer is not understood", why=repr(result.stdout[:200]))
+    return answer
+
+
+def _status(result: Result) -> GateStatus:
+    answer = _json(result)
+    fence = answer.get("fence") or {}
+    return GateStatus(
+        session=str(answer.get("session", "")),
+        uid=str(answer.get("uid", "")),
+        seeded=bool(answer.get("seeded")),
+        released=bool(answer.get("released")),
+        leave=bool(answer.get("leave")),
+        image_ready=bool(answer.get("image_ready")),
+        parked=str(answer.get("parked") or ""),
+        fence=Fence(str(fence.get("state", "unknown")), tuple(fence.get("targets") or ()), str(fence.get("at", ""))),
+        volume_free=int((answer.get("volume") or {}).get("free", 0)),
+        history=bool(answer.get("history")),
+    )

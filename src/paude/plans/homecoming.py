@@ -1,0 +1,84 @@
+"""The steps of `paude stop` on the developer's machine: commits and files come home before anything is deleted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from paude import report
+from paude.backends.kubernetes.pods import Pod
+from paude.errors import PaudeError
+from paude.gate.client import Gate
+from paude.gate.connect import gate_of
+from paude.sessions import records
+from paude.sessions.records import Record
+from paude.settings import Paths
+from paude.supervisor import client as supervisor
+from paude.sync import history, session
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What would be lost with the volume, one sentence each; empty when everything is home."""
+
+    sentences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Homecoming:
+    """This end of a stop."""
+
+    record: Record
+    paths: Paths
+
+    async def fetch_history(self, pod: Pod | None) -> Losses:
+        """Fetch the agent's commits into refs/paude/NAME/."""
+        if pod is None:
+            return Losses()
+        try:
+            await history.fetch(Path(self.record.workspace), self.record.name, self.paths)
+        except PaudeError as error:
+            return Losses((f"the agent's commits could not be fetched: {error}",))
+        return Losses()
+
+    async def park_agent(self, pod: Pod | None) -> None:
+        """End the agent, so that nothing changes any more; the gate goes on."""
+        if pod is None:
+            return
+        try:
+            async with gate_of(pod, self.record.name, self.paths) as connection:
+                await Gate(connection).park("stopped by its owner")
+        except PaudeError as error:
+            report.line(f"the agent could not be parked: {error}")
+
+    async def flush_sync(self, pod: Pod | None) -> Losses:
+        """Bring the last changes over, and read what stands in the way."""
+        name = self.record.name
+        await supervisor.ensure(self.paths)
+        if pod is None:
+            return Losses((f"the pod of {name} does not run, so its last changes cannot be brought over",))
+        try:
+            await session.flush(self.paths, name)
+        except PaudeError as error:
+            return Losses((f"the last changes could not be brought over: {error}",))
+        state = await session.state(self.paths, name)
+        conflicts = (f"a conflict at {conflict.path}" for conflict in state.conflicts)
+        held = (f"{path} was held by the guard" for path in state.held)
+        return Losses((*conflicts, *held))
+
+    async def judge(self, commits: Losses, files: Losses) -> Losses:
+        """Everything that would be lost."""
+        return Losses((*commits.sentences, *files.sentences))
+
+    async def pause_sync(self) -> None:
+        """Keep the sync's memory of both sides for the next start."""
+        await session.pause(self.paths, self.record.name)
+
+    async def end_sync(self) -> None:
+        """End the live sync; both trees stay as they are."""
+        await session.terminate(self.paths, self.record.name)
+
+    async def forget(self) -> None:
+        """Remove what this machine remembers of the session."""
+        records.forget(self.paths, self.record.name)
+        await supervisor.forget(self.paths, self.record.name)

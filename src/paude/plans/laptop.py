@@ -1,0 +1,132 @@
+"""The steps of `paude start` on the developer's machine, and those that join both ends.
+
+Each calls one package; which step waits for which is not decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from paude import report
+from paude.backends.kubernetes.pods import Pod
+from paude.backends.kubernetes.start import Anchor
+from paude.gate.client import Gate
+from paude.gate.connect import gate_of
+from paude.images.reference import Pushed
+from paude.sessions import records
+from paude.sessions.records import Record
+from paude.settings import Paths
+from paude.ssh import session_keys
+from paude.ssh.session_keys import SessionKeys
+supervisor=None #from paude.supervisor import client as supervisor
+from paude.sync import seed, selection#TMP
+from paude.sync.selection import Outgoing
+
+UNDO_S = 10
+
+
+@dataclass(frozen=True)
+class Laptop:
+    """This end of a session: `record` is what will be remembered of it."""
+
+    record: Record
+    fresh: bool
+    paths: Paths
+
+    @property
+    def name(self) -> str:
+        """The session's name."""
+        return self.record.name
+
+    @property
+    def _directory(self) -> Path:
+        return self.paths.session(self.name)
+
+    @property
+    def _workspace(self) -> Path:
+        return Path(self.record.workspace)
+
+    async def make_keys(self) -> SessionKeys:
+        """The ssh keys of both ends: made for this session, or those that it has."""
+        return await anyio.to_thread.run_sync(session_keys.make, self._directory, self.name)
+
+    async def choose_what_goes_out(self) -> Outgoing:
+        """Which files travel, decided here and now."""
+        return await selection.outgoing(self._workspace)
+
+    async def pack_history(self) -> Path | None:
+        """The workspace's git history as one file."""
+        return await history.pack(self._workspace, self._directory)
+
+    @asynccontextmanager
+    async def write_record(self, anchor: Anchor, keys: SessionKeys) -> AsyncIterator[Record]:
+        """Remember the session on this machine before anything of it runs."""
+        target = anchor.cluster.target
+        record = replace(
+            self.record,
+            server=target.server,
+            namespace=target.namespace,
+            user=target.user,
+            kubeconfig=tuple(str(f) for f in target.files),
+        )
+        session_keys.write_known_hosts(self._directory, self.name, keys)
+        await anyio.to_thread.run_sync(records.save, self.paths, record)
+        try:
+            yield record
+        except BaseException:
+            if self.fresh:
+                records.forget(self.paths, self.name)
+            raise
+
+    async def start_supervisor(self, record: Record) -> None:
+        """The process that keeps tunnels and sync alive when this command has ended."""
+        await supervisor.ensure(self.paths)
+
+    @asynccontextmanager
+    async def connect_gate(self, pod: Pod, keys: SessionKeys) -> AsyncIterator[Gate]:
+        """An ssh connection to the gate, which may have been running for a moment only."""
+        async with gate_of(pod, self.name, self.paths, keys) as connection:
+            yield Gate(connection)
+
+    async def announce_image(self, gate: Gate, image: Pushed) -> None:
+        """Tell the gate that the agent's image can be pulled."""
+        await gate.announce_image(image.reference)
+
+    async def send_history(self, gate: Gate, bundle: Path | None) -> None:
+        """Send the git history for the agent's own repository."""
+        if bundle is not None:
+            await gate.send_history(await anyio.Path(bundle).read_bytes())
+
+    async def seed(self, gate: Gate, outgoing: Outgoing) -> None:
+        """The first content, as one stream; a volume that has been seeded keeps what it has."""
+        if (await gate.status()).seeded:
+            report.line("the workspace in the pod is kept")
+            return
+        await gate.seed(seed.tar_stream(self._workspace, outgoing))
+
+    @asynccontextmanager
+    async def first_sync(self, outgoing: Outgoing) -> AsyncIterator[None]:
+        """Live sync, once around: from here on both sides are in step."""
+        try:
+            await session.create(self.paths, self.name, self._workspace, outgoing)
+            await session.first_cycle(self.paths, self.name)
+            yield
+        except BaseException:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S):
+                await session.terminate(self.paths, self.name)
+            raise
+
+    async def mark_seeded(self, gate: Gate) -> None:
+        """Write on the volume that it is complete, for restarts without the laptop."""
+        await gate.mark_seeded()
+
+    async def release_agent(self, gate: Gate) -> None:
+        """Let the agent run: the fence is clean, the tree is there. Returns when its terminal can be reached."""
+        await gate.release()
+        await gate.await_agent()

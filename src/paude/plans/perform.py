@@ -1,0 +1,86 @@
+"""Doing what a verb asks: prepare, run the plan with its events going to a display, remember the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+import anyio.to_thread
+
+from paude.backends.kubernetes.start import Start
+from paude.backends.kubernetes.stop import Stop
+from paude.engine import Plan
+from paude.engine.events import Emit
+from paude.errors import PaudeError
+from paude.plans import start, stop
+from paude.plans.homecoming import Homecoming
+from paude.plans.request import Prepared
+from paude.plans.running import Recorder, committed
+from paude.sessions import records
+from paude.sessions.records import Record
+from paude.settings import Paths
+
+OpenDisplay = Callable[[Plan], AbstractContextManager[Emit]]
+
+
+def start_plan(prepared: Prepared) -> Plan:
+    """The graph of a start."""
+    return start.on_kubernetes(Start(prepared.cluster, prepared.laptop.paths), prepared.laptop)
+
+
+async def start_session(
+    prepared: Prepared, display: OpenDisplay, *, limit_s: float, sequential: bool = False
+) -> tuple[Plan, Recorder]:
+    """Start, or resume; the session is in the records when this returns. Gives the plan and its events.
+
+    Raises StepFailed or TimedOut; everything that this run made is taken back then.
+    """
+    laptop = prepared.laptop
+    with records.locked(laptop.paths, laptop.name):
+        if prepared.stale is not None and prepared.stale.server:
+            await take_down(prepared.stale, laptop.paths, display, keep_volume=False, limit_s=limit_s)
+        plan = start_plan(prepared)
+        with display(plan) as emit:
+            recorder = Recorder(emit)
+            async with committed(plan, recorder, limit_s, sequential=sequential):
+                await anyio.to_thread.run_sync(_commit, laptop.paths, laptop.name)
+    return plan, recorder
+
+
+def _commit(paths: Paths, name: str) -> None:
+    record = records.load(paths, name)
+    if not isinstance(record, Record):
+        raise PaudeError(f"the record of session {name} has gone while it was started")
+    records.save(paths, replace(record, committed=True))
+
+
+async def stop_session(
+    record: Record, paths: Paths, display: OpenDisplay, *, keep_volume: bool, discard: bool, limit_s: float
+) -> tuple[str, ...]:
+    """Stop; gives what would have been lost with the volume, which is kept then."""
+    losses: tuple[str, ...] = ()
+    if record.committed and not discard:
+        losses = await _bring_home(record, paths, display, limit_s)
+    await take_down(record, paths, display, keep_volume=keep_volume or bool(losses), limit_s=limit_s)
+    return losses
+
+
+async def _bring_home(record: Record, paths: Paths, display: OpenDisplay, limit_s: float) -> tuple[str, ...]:
+    plan, judged = stop.bring_home(Stop(record, paths), Homecoming(record, paths))
+    with display(plan) as emit:
+        async with committed(plan, Recorder(emit), limit_s) as outputs:
+            return outputs[judged].sentences
+
+
+async def take_down(
+    record: Record, paths: Paths, display: OpenDisplay, *, keep_volume: bool, limit_s: float
+) -> None:
+    """Remove the session from the cluster and, without its volume, from the records. May be repeated."""
+    if not record.server:
+        records.forget(paths, record.name)  # it was killed before it reached the cluster
+        return
+    plan = stop.take_down(Stop(record, paths), Homecoming(record, paths), keep_volume=keep_volume)
+    with display(plan) as emit:
+        async with committed(plan, Recorder(emit), limit_s):
+            pass

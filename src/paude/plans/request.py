@@ -1,0 +1,159 @@
+"""From what the user typed to what the steps need: decided once, before anything is made.
+
+Reads this machine (records, credentials, images' hashes come later); opens no connection.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from paude.backends.kubernetes import kubeconfig
+from paude.backends.kubernetes.manifests import Identity, Resources
+from paude.backends.kubernetes.start import Request
+from paude.egress.allowlist import Allowlist
+from paude.errors import NameTaken
+from paude.images.agents import agent as find_agent
+from paude.images.build import BuildSettings
+from paude.images.reference import RegistryTarget
+from paude.plans.laptop import Laptop
+from paude.sessions import names, records
+from paude.sessions.records import Record, Unreadable
+from paude.settings import Paths
+from paude.sync import selection
+
+_NOT_IN_A_LABEL = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user typed for `paude start`."""
+
+    workspace: Path = Path()
+    arguments: tuple[str, ...] = ()
+    name: str | None = None
+    agent: str = "claude"
+    context: str | None = None
+    namespace: str | None = None
+    kubeconfig: Path | None = None
+    create_namespace: bool = False
+    registry: str | None = None
+    registry_ca: Path | None = None
+    pull_secret: str | None = None
+    allow: tuple[str, ...] = ()
+    walled: bool = True
+    resources: Resources = field(default_factory=Resources)
+    storage_class: str | None = None
+    runtime_class: str | None = None
+
+
+@dataclass(frozen=True)
+class Gift:
+    """What the session is given to work with: the files of its Secret, its environment, the hosts that it needs."""
+
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    presets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Both ends of a start, ready to be planned; `stale` is an earlier start of that name that was killed."""
+
+    cluster: Request
+    laptop: Laptop
+    stale: Record | None
+
+
+def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
+    """Decide everything that can be decided on this machine.
+
+    Raises UsageError, SettingsError or NameTaken.
+    """
+    workspace = selection.check_workspace(wishes.workspace)
+    known = _known(wishes, workspace, paths)
+    stale = known if known is not None and not known.committed else None
+    resumed = known if stale is None else None
+    name = known.name if known is not None else names.validate(wishes.name or names.derive(workspace))
+    uid = resumed.uid if resumed is not None else secrets.token_hex(8)
+    build = BuildSettings.of(os.environ, cache=paths.cache, runtime=paths.runtime)
+    agent = find_agent(wishes.agent, build.platform, build.claude_version)
+    allowlist = _allowlist(wishes, gift)
+    record = Record(
+        name=name,
+        uid=uid,
+        backend="kubernetes",
+        workspace=str(workspace),
+        agent=wishes.agent,
+        created_at=resumed.created_at if resumed is not None else records.now(),
+        allowlist=allowlist.digest,
+        hosts=allowlist.hosts,
+        pod=f"paude-{name}-0",
+        committed=resumed is not None,
+    )
+    request = Request(
+        identity=Identity(name, uid, owner()),
+        fresh=resumed is None,
+        kubeconfigs=kubeconfig.files_from(wishes.kubeconfig),
+        context=wishes.context,
+        namespace=wishes.namespace,
+        workspace=workspace,
+        agent=wishes.agent,
+        command=(*agent.program, *wishes.arguments),
+        allowlist=allowlist,
+        walled=wishes.walled,
+        gate_image=build.image("gate"),
+        agent_image=build.image("agent", wishes.agent),
+        proxy_image=build.image("proxy"),
+        registry=RegistryTarget(wishes.registry, ca_file=wishes.registry_ca) if wishes.registry else None,
+        build=build,
+        credentials=gift.files,
+        environment={**agent.environment, **gift.environment},
+        resources=wishes.resources,
+        storage_class=wishes.storage_class,
+        pull_secret=wishes.pull_secret,
+        create_namespace=wishes.create_namespace,
+        runtime_class=wishes.runtime_class,
+    )
+    return Prepared(request, Laptop(record, resumed is None, paths), stale)
+
+
+def owner() -> str:
+    """The user of this machine as the value of a label (at most 63 characters of a small set)."""
+    plain = _NOT_IN_A_LABEL.sub("-", getpass.getuser())[:63].strip("-._")
+    return plain or "user"
+
+
+def _known(wishes: Wishes, workspace: Path, paths: Paths) -> Record | None:
+    """The record that this start goes on with: that of the name, else that of the workspace."""
+    if wishes.name is not None:
+        record = records.load(paths, wishes.name)
+        if isinstance(record, Unreadable):
+            raise record.error()
+        if record is not None and record.workspace != str(workspace):
+            raise NameTaken(
+                f"the session {record.name} works on {record.workspace}", hint="choose another --name for this one"
+            )
+        if record is not None:
+            return record
+    of_workspace = [r for r in records.load_all(paths) if isinstance(r, Record) and r.workspace == str(workspace)]
+    if not of_workspace:
+        return None
+    if wishes.name is not None:
+        other = of_workspace[0].name
+        raise NameTaken(
+            f"{workspace} belongs to the session {other}",
+            why="one workspace is kept in step with one session",
+            hint=f"`paude attach {other}`, or `paude stop {other}` first",
+        )
+    return max(of_workspace, key=lambda r: r.created)
+
+
+def _allowlist(wishes: Wishes, gift: Gift) -> Allowlist:
+    presets = gift.presets if wishes.agent != "shell" else ()
+    return Allowlist.of((*presets, *wishes.allow))

@@ -1,0 +1,59 @@
+"""`paude start`: what happens, and what waits for what. The variables are the edges.
+
+Everything that can overlap does. Two chains are protection and not data, and the tests walk them: no pod before the
+baseline policy and its own, and no leave for the agent before the workspace is seeded, the fence is clean, and
+image and proxy are there. The agent's image is no ancestor of the pod: the gate comes up and files travel meanwhile.
+"""
+
+from __future__ import annotations
+
+from paude.backends.kubernetes.start import Start
+from paude.engine import Plan
+from paude.plans.laptop import Laptop
+
+
+def on_kubernetes(k: Start, laptop: Laptop) -> Plan:
+    """The plan of a start on Kubernetes or OpenShift."""
+    plan = Plan("start", remedy=f"paude stop {laptop.name} --discard")
+
+    # What needs no cluster.
+    keys = plan.step(laptop.make_keys)
+    outgoing = plan.step(laptop.choose_what_goes_out)
+    history = plan.step(laptop.pack_history)
+
+    # The place, and the session's name in it.
+    cluster = plan.step(k.connect)
+    namespace = plan.step(k.ensure_namespace, cluster)
+    registry = plan.step(k.find_registry, cluster)
+    anchor = plan.step(k.create_anchor, namespace)
+    record = plan.step(laptop.write_record, anchor, keys)
+    supervisor = plan.step(laptop.start_supervisor, record)
+
+    # The wall, and the way out.
+    baseline = plan.step(k.apply_baseline_policy, namespace)
+    address = plan.step(k.reserve_proxy_address, anchor)
+    policy = plan.step(k.apply_session_policy, anchor, baseline, address)
+    pull = plan.step(k.find_pull_secret, anchor, registry)
+    proxy_image = plan.step(k.push_proxy_image, registry)
+    proxy = plan.step(k.roll_out_proxy, namespace, proxy_image, pull)
+
+    # The pod: its gate and its fence start, the agent waits for its leave.
+    gate_image = plan.step(k.push_gate_image, registry)
+    image_name = plan.step(k.name_agent_image, registry)
+    image = plan.step(k.push_agent_image, registry)
+    secrets = plan.step(k.apply_secrets, anchor, keys)
+    volume = plan.step(k.claim_volume, anchor)
+    pod = plan.step(k.create_pod, gate_image, image_name, policy, pull, anchor, after=[secrets, volume])
+
+    # The workspace, through the gate.
+    gate = plan.step(laptop.connect_gate, pod, keys)
+    announced = plan.step(laptop.announce_image, gate, image)
+    unpacked = plan.step(laptop.send_history, gate, history)
+    seeded = plan.step(laptop.seed, gate, outgoing)
+    synced = plan.step(laptop.first_sync, outgoing, after=[seeded, supervisor])
+    marked = plan.step(laptop.mark_seeded, gate, after=[synced])
+
+    # Only now may the agent run.
+    plan.step(laptop.release_agent, gate, after=[marked, announced, unpacked, proxy, policy])
+    plan.step(k.check_agent_image, pod, image, after=[announced])
+    return plan

@@ -1,0 +1,39 @@
+"""What the supervisor runs: the road to each recorded session's pod, and the sync daemon."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from functools import partial
+
+import anyio
+
+from paude.backends.kubernetes.cluster import Cluster
+from paude.backends.kubernetes.stop import connected
+from paude.errors import NotFound
+from paude.sessions import records
+from paude.sessions.records import Record
+from paude.settings import Paths
+from paude.supervisor.server import serve
+from paude.sync.daemon import daemon
+from paude.tunnel.base import Dialer
+from paude.tunnel.portforward import PodPortForward
+
+
+async def supervise(paths: Paths) -> None:
+    """Serve tunnels until the last session is gone."""
+    clusters: dict[tuple[str, str, str], Cluster] = {}
+    opening = anyio.Lock()
+
+    async with AsyncExitStack() as stack:
+
+        async def resolve(name: str) -> Dialer:
+            record = records.load(paths, name)
+            if not isinstance(record, Record) or not record.server:
+                raise NotFound(f"there is no session {name} on this machine")
+            where = (record.server, record.namespace, record.user)
+            async with opening:
+                if where not in clusters:
+                    clusters[where] = await stack.enter_async_context(connected(record, paths))
+            return PodPortForward(clusters[where].access, record.namespace, record.pod)
+
+        await serve(paths, resolve, partial(daemon, paths))
