@@ -56,6 +56,9 @@ class Held:
     change: str
     why: str
 
+    def __str__(self) -> str:
+        return self.path
+
 
 @dataclass(frozen=True)
 class Staging:

@@ -1,0 +1,146 @@
+"""Git history of both sides: it travels by git and never by sync.
+
+Out: a bundle of what the laptop has, from which the agent makes its own repository. In: fetched from the agent's sshd
+as from any hostile remote, into `refs/paude/NAME/` and nowhere else. No hook of either side runs.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from paude import report
+from paude.errors import CommandFailed, ConnectionLost
+from paude.settings import Paths
+from paude.sync.git import answer, git, git_path, is_repository
+
+POD_REPOSITORY = "/workspace"
+# Refs of a bundle that name the commits at which a shallow history ends; bundles know no other way to say it.
+SHALLOW_REFS = "refs/paude/shallow"
+_NO_HEAD = "couldn't find remote ref HEAD"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A ref under `refs/paude/NAME/` and the commit that it is at."""
+
+    ref: str
+    commit: str
+
+
+def prefix(name: str) -> str:
+    """Where the commits of session `name` are kept."""
+    return f"refs/paude/{name}"
+
+
+async def pack(workspace: Path, directory: Path) -> Path | None:
+    """Pack HEAD, branches and the tags that they reach into `directory`/history.bundle.
+
+    None when there is no repository or no commit: the agent then works without history. The branch of HEAD comes
+    first, which is how the other end knows it.
+    """
+    head = await answer(workspace, "rev-parse", "--verify", "-q", "HEAD") if await is_repository(workspace) else ""
+    if not head:
+        return None
+    await anyio.Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
+    bundle = directory / "history.bundle"
+    branch = await answer(workspace, "symbolic-ref", "-q", "HEAD")
+    tags = await answer(workspace, "for-each-ref", "--format=%(refname)", "--merged=HEAD", "refs/tags")
+    refs = ["HEAD", *filter(None, [branch]), "--branches", *tags.split()]
+    try:
+        await git(workspace, "bundle", "create", "-q", bundle, *refs)
+    except CommandFailed as exc:
+        report.line(f"the agent gets no git history, it cannot be packed: {exc.why}")
+        return None
+    ends = await _shallow_ends(workspace)
+    if ends:
+        await anyio.to_thread.run_sync(_tell_ends, bundle, ends)
+    return bundle
+
+
+async def _shallow_ends(workspace: Path) -> tuple[str, ...]:
+    file = anyio.Path(await git_path(workspace, "shallow"))
+    return tuple((await file.read_text()).split()) if await file.exists() else ()
+
+
+def _tell_ends(bundle: Path, ends: Sequence[str]) -> None:
+    """Write the ends of a shallow history into the header of a bundle."""
+    fresh = bundle.with_suffix(".new")
+    with bundle.open("rb") as old, fresh.open("wb") as new:
+        while (line := old.readline()) != b"\n":
+            new.write(line)
+        for number, commit in enumerate(ends):
+            new.write(f"{commit} {SHALLOW_REFS}/{number}\n".encode())
+        new.write(b"\n")
+        shutil.copyfileobj(old, new, 1024 * 1024)
+    fresh.replace(bundle)
+
+
+async def fetch(workspace: Path, name: str, paths: Paths, *, remote: str = "") -> tuple[Fetched, ...]:
+    """Fetch the agent's branches into `refs/paude/NAME/`; returns the refs that are new or moved.
+
+    A ref that the agent rewrote moves too; where it was is in its reflog. Raises ConnectionLost when the agent cannot
+    be reached, CommandFailed when git refuses what it offers.
+    """
+    if not await is_repository(workspace):
+        return ()
+    before = await _refs(workspace, name)
+    try:
+        await _fetch(workspace, name, paths, remote, head=True)
+    except CommandFailed as exc:
+        if _NO_HEAD not in exc.stderr:
+            raise _explained(exc) from exc
+        await _fetch(workspace, name, paths, remote, head=False)
+    after = await _refs(workspace, name)
+    return tuple(Fetched(ref, commit) for ref, commit in after.items() if before.get(ref) != commit)
+
+
+async def _fetch(workspace: Path, name: str, paths: Paths, remote: str, *, head: bool) -> None:
+    into = prefix(name)
+    options = ("--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--no-show-forced-updates", "-q")
+    refs = (f"+refs/heads/*:{into}/*", *((f"+HEAD:{into}/HEAD",) if head else ()))
+    await _git_over_ssh(workspace, paths, "fetch", *options, "--", remote or _remote(name), *refs)
+
+
+async def unfetched(workspace: Path, name: str, paths: Paths, *, remote: str = "") -> tuple[str, ...]:
+    """The agent's branches whose commits this repository does not have. Raises as `fetch`."""
+    if not await is_repository(workspace):
+        return ()
+    try:
+        listing = await _git_over_ssh(workspace, paths, "ls-remote", "-q", "--heads", "--", remote or _remote(name))
+    except CommandFailed as exc:
+        raise _explained(exc) from exc
+    missing = []
+    for line in listing.splitlines():
+        commit, _, ref = line.partition("\t")
+        if (await git(workspace, "cat-file", "-e", f"{commit}^{{commit}}", check=False)).returncode:
+            missing.append(ref.removeprefix("refs/heads/"))
+    return tuple(missing)
+
+
+async def _git_over_ssh(workspace: Path, paths: Paths, *words: str) -> str:
+    ssh = shlex.join(["ssh", "-F", str(paths.state / "ssh_config")])
+    only = ("-c", "protocol.ssh.allow=always")
+    return (await git(workspace, *only, *words, GIT_SSH_COMMAND=ssh, GIT_SSH_VARIANT="ssh")).text
+
+
+def _remote(name: str) -> str:
+    return f"{name}.paude:{POD_REPOSITORY}"
+
+
+async def _refs(workspace: Path, name: str) -> dict[str, str]:
+    listing = await answer(workspace, "for-each-ref", "--format=%(refname) %(objectname)", prefix(name))
+    pairs = (line.partition(" ") for line in listing.splitlines())
+    return {ref: commit for ref, _, commit in pairs}
+
+
+def _explained(exc: CommandFailed) -> Exception:
+    if "Could not read from remote repository" in exc.stderr or "no way to the supervisor" in exc.stderr:
+        return ConnectionLost("the agent's repository cannot be reached", why=exc.why)
+    return exc
