@@ -25,7 +25,10 @@ from paude.errors import CommandFailed, PaudeError
 GRACE_S = 5.0
 KEEP_STDERR = 64 * 1024
 KEEP_STDOUT = 64 * 1024 * 1024
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]|\x1b\[[0-9;?]*[A-Za-z]")
+# Whole escape sequences (CSI, OSC) first, then every control character that is left but tab and newline.
+_CONTROL = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
 
 
 @dataclass(frozen=True)
