@@ -231,8 +231,9 @@ def test_nodes_may_pull_by_another_name() -> None:
     "words",
     [
         "", "https://registry.test", "registry.test/", "registry.test/Upper", "registry.test/a:tag",
-        "registry.test/a b", "registry.test:port", "registry.test/../x", "-x.test", "--tls-verify=false", "registry.test\n", "a@b/c",
-        "user:pass@registry.test/x", "registry.test/" + "a" * 300, "\x1b[31m", "registry.test//x", "registry.test?x",
+        "registry.test/a b", "registry.test:port", "registry.test/../x", "-x.test", "--tls-verify=false",
+        "registry.test\n", "a@b/c", "user:pass@registry.test/x", "registry.test/" + "a" * 300,
+        "\x1b[31m", "registry.test//x", "registry.test?x",
     ],
 )  # fmt: skip
 def test_what_is_no_registry_is_refused_with_an_example(words: str) -> None:

@@ -55,9 +55,9 @@ class ImageSpec:
 def check(base: str, platform: str) -> None:
     """Raises SettingsError unless both are words that a builder can be given."""
     if not _PLATFORM.fullmatch(platform):
-        raise SettingsError(f"{ascii(platform[:40])} is no platform", hint="platforms: linux/amd64, linux/arm64")
+        raise SettingsError(f"{platform[:40]!a} is no platform", hint="platforms: linux/amd64, linux/arm64")
     if not _BASE.fullmatch(base):
-        raise SettingsError(f"{ascii(base[:80])} is no name of a base image", hint="check PAUDE_BASE_IMAGE")
+        raise SettingsError(f"{base[:80]!a} is no name of a base image", hint="check PAUDE_BASE_IMAGE")
 
 
 def image(role: str, base: str, platform: str, agent: Agent | None = None) -> ImageSpec:

@@ -15,6 +15,10 @@ _PASSED = (
     "REGISTRY_AUTH_FILE", "STORAGE_DRIVER", "STORAGE_OPTS", "XDG_CACHE_HOME", "DBUS_SESSION_BUS_ADDRESS",
 )  # fmt: skip
 _NOISE = re.compile(r'^time="[^"]*" level=\w+ msg=|^Error: ')
+_DULL = re.compile(
+    r"--> |\[Warning\] one or more build args|Successfully tagged|COMMIT |[0-9a-f]{64}$|Getting image source"
+    r"|Writing manifest|Storing signatures"
+)
 _INSTALL = "install podman, or push the images from a machine that has it"
 
 
@@ -64,5 +68,7 @@ _MEANINGS: tuple[tuple[str, type[PaudeError], str], ...] = (
 
 
 def line(text: str) -> None:
-    """Pass one line of podman on to the user, without its decoration."""
+    """Pass one line of podman on to the user, without its decoration, unless it says nothing to him."""
+    if _DULL.match(text):
+        return
     report.line(_NOISE.sub("", text).strip('"'))

@@ -37,7 +37,7 @@ class ImageReference:
     def __post_init__(self) -> None:
         whole = _TARGET.fullmatch(self.host)
         if whole is None or not _REPOSITORY.fullmatch(self.repository) or not _TAG.fullmatch(self.tag):
-            raise SettingsError(f"{ascii(str(self)[:200])} is no name of an image")
+            raise SettingsError(f"{str(self)[:200]!a} is no name of an image")
 
     def __str__(self) -> str:
         return f"{self.host}/{self.repository}:{self.tag}"
@@ -102,7 +102,7 @@ def _check_target(words: str) -> None:
     # What stands before an @ may be a password.
     shown = f"…@{words.rpartition('@')[2]}" if "@" in words else words
     raise SettingsError(
-        f"{ascii(shown[:80])} is no place for images",
+        f"{shown[:80]!a} is no place for images",
         why="a registry is written as host[:port][/path], in lower case, without a scheme and without a tag",
         hint="for example `--registry registry.example.com/team`",
     )
