@@ -60,7 +60,7 @@ async def fetch(wanted: NpmFile, cache: Path) -> Path:
 
 async def _pack(wanted: NpmFile, directory: Path) -> None:
     spec = f"{wanted.package}@{wanted.version}"
-    quiet = ("--silent", "--ignore-scripts", "--no-update-notifier")
+    quiet = ("--loglevel=error", "--no-progress", "--ignore-scripts", "--no-update-notifier")
     argv = ("npm", "pack", *quiet, f"--pack-destination={directory}", spec)
     try:
         await process.run(argv, cwd=directory, env=_environment(os.environ))
@@ -100,4 +100,5 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _last(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-5:])
+    said = (re.sub(r"^npm (?:error|ERR!) ?", "", line) for line in text.splitlines())
+    return "\n".join([line for line in said if line.strip() and "complete log of this run" not in line][-4:])

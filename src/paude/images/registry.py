@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,12 +30,19 @@ _LARGEST_TOKEN_ANSWER = 256 * 1024
 
 def trust(ca_file: Path | None) -> ssl.SSLContext:
     """The system's store and `ca_file` beside it, as podman trusts them too. Raises SettingsError for a bad file."""
+    try:
+        changed = ca_file.stat().st_mtime_ns if ca_file else 0
+        return _trust(ca_file, changed)
+    except (OSError, ssl.SSLError) as exc:
+        raise SettingsError(f"the CA file {ca_file} cannot be used", why=str(exc)) from exc
+
+
+@lru_cache(maxsize=8)
+def _trust(ca_file: Path | None, changed: int) -> ssl.SSLContext:
+    # Reading the system's store takes longer than the request: once per process is enough.
     context = ssl.create_default_context()
     if ca_file is not None:
-        try:
-            context.load_verify_locations(cafile=str(ca_file))
-        except (OSError, ssl.SSLError) as exc:
-            raise SettingsError(f"the CA file {ca_file} cannot be used", why=str(exc)) from exc
+        context.load_verify_locations(cafile=str(ca_file))
     return context
 
 
