@@ -43,16 +43,17 @@ func (h *handler) Connect(ctx context.Context, logger *logging.Logger, url *urlp
 	if err != nil {
 		return nil, err
 	}
+	life, stop := context.WithCancel(context.Background())
+	w := &watched{changed: make(chan struct{}, 1), stop: stop, ignored: ignored, report: file, pair: both, name: session}
+	go w.watch(life, h.local, url) // beside the connection, because it has one of its own to make
 	connect := func() (synchronization.Endpoint, error) {
 		return h.inner.Connect(ctx, logger, url, prompter, session, version, configuration, alpha)
 	}
-	inner, err := again(ctx, connect, prompter == "" && !h.local, file)
+	w.Endpoint, err = again(ctx, connect, prompter == "" && !h.local, file)
 	if err != nil {
+		stop()
 		return nil, err
 	}
-	life, stop := context.WithCancel(context.Background())
-	w := &watched{Endpoint: inner, changed: make(chan struct{}, 1), stop: stop, ignored: ignored, report: file, pair: both, name: session}
-	go w.watch(life, h.local, url)
 	if alpha {
 		return &laptop{w}, nil
 	}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"paude/sync/watch"
+)
+
+// watchCommand prints what the gate's watcher prints, for a directory on this machine: `watching` once every directory
+// is watched, `changed` after each burst of changes, `polling` when the system allows no more watches.
+var watchCommand = &cobra.Command{
+	Use:          "watch DIRECTORY",
+	Short:        "Print a line whenever something below a directory changes",
+	Args:         cobra.ExactArgs(1),
+	SilenceUsage: true,
+	RunE:         func(_ *cobra.Command, arguments []string) error { return printChanges(arguments[0]) },
+}
+
+func printChanges(root string) error {
+	changed := make(chan struct{}, 1)
+	go func() {
+		for range changed {
+			if _, err := fmt.Println("changed"); err != nil {
+				os.Exit(1)
+			}
+		}
+	}()
+	all := func(string, bool) bool { return false }
+	err := watch.Local(context.Background(), root, all, changed, func() { fmt.Println("watching") })
+	if errors.Is(err, watch.ErrLimit) {
+		fmt.Println("polling")
+		select {} // its end would be taken for a broken connection
+	}
+	return err
+}

@@ -1,0 +1,255 @@
+"""Both ends of a sync over a real sshd, with the real daemon and the real agent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from pathlib import Path
+
+import anyio
+import pytest
+
+from paude.errors import NotFound
+from paude.sync import daemon, selection, session
+from sync_peer import NAME, Peer, eventually, peer, reads, synced, tree
+
+
+async def test_the_first_cycle_brings_both_ends_together(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        (both.laptop / "here.txt").write_text("laptop")
+        (both.pod / "there").mkdir()
+        (both.pod / "there" / "x").write_text("pod")
+        state = await both.create()
+        assert state.healthy, state.message
+        assert tree(both.laptop) == tree(both.pod) == {"here.txt": b"laptop", "there": None, "there/x": b"pod"}
+
+
+async def test_a_first_edit_of_a_file_arrives_at_once_both_ways(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        for number in range(60):
+            (both.laptop / f"d{number}").mkdir()
+            (both.laptop / f"d{number}" / "file").write_text("old")
+        await both.create()
+        (both.laptop / "d7" / "file").write_text("from the laptop")
+        await eventually(reads(both.pod / "d7" / "file", "from the laptop"), within=1)
+        (both.pod / "d51" / "file").write_text("from the pod")
+        await eventually(reads(both.laptop / "d51" / "file", "from the pod"), within=1)
+
+
+async def test_a_change_in_a_new_directory_arrives_at_once(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        await both.create()
+        for side, other in ((both.laptop, both.pod), (both.pod, both.laptop)):
+            deep = Path(f"new-{side.name}") / "a" / "b"
+            (side / deep).mkdir(parents=True)
+            await eventually((other / deep).is_dir, within=2)
+            (side / deep / "f").write_text("x")
+            await eventually(reads(other / deep / "f", "x"), within=1)
+
+
+async def test_a_conflict_keeps_both_versions_and_is_listed_however_many_there_are(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        await both.create()
+        await session.pause(both.paths, NAME)
+        for number in range(13):
+            (both.laptop / f"c{number:02}").write_text("laptop")
+            (both.pod / f"c{number:02}").write_text("pod")
+        await session.resume(both.paths, NAME)
+        await session.first_cycle(both.paths, NAME)
+        state = await session.flush(both.paths, NAME)
+        assert [c.path for c in state.conflicts] == [f"c{n:02}" for n in range(13)]
+        assert not state.healthy
+        assert "13 conflicts" in state.message
+        assert (both.laptop / "c00").read_text() == "laptop"
+        assert (both.pod / "c00").read_text() == "pod"
+
+
+async def test_the_loser_of_a_conflict_is_chosen_by_removing_it(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        (both.laptop / "f").write_text("laptop")
+        (both.pod / "f").write_text("pod")
+        assert (await both.create()).conflicts
+        (both.laptop / "f").unlink()
+        state = await session.flush(both.paths, NAME)
+        assert state.healthy, state.message
+        assert (both.laptop / "f").read_text() == "pod"
+
+
+HOSTILE = (".envrc", ".git/hooks/pre-commit", "sub/.GIT/config", ".vscode/tasks.json", ".claude/settings.json", ".Env")
+
+
+async def test_nothing_of_tier_1_comes_out_of_the_pod(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        await both.create()
+        for name in HOSTILE:
+            (both.pod / name).parent.mkdir(parents=True, exist_ok=True)
+            (both.pod / name).write_text("evil")
+        (both.pod / "hooks").symlink_to(".git/hooks")
+        (both.pod / "sub" / "fine.txt").write_text("fine")
+        state = await session.flush(both.paths, NAME)
+        assert tree(both.laptop) == {"sub": None, "sub/fine.txt": b"fine"}
+        assert not state.problems
+        assert not state.conflicts
+        # `.git` and what looks secret the laptop does not take part in at all, so that is not even listed.
+        assert {str(h) for h in state.held} == {".vscode", ".claude", "hooks"}
+
+
+async def test_what_is_held_is_listed_until_the_laptop_has_it_too(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        for end in (both.laptop, both.pod):
+            (end / ".vscode").mkdir()
+            (end / ".vscode" / "settings.json").write_text("{}")
+        state = await both.create()
+        assert state.healthy, state.message
+        assert not state.held
+        (both.pod / ".vscode" / "settings.json").write_text('{"evil": 1}')
+        state = await session.flush(both.paths, NAME)
+        assert [(h.path, h.change) for h in state.held] == [(".vscode/settings.json", "changed")]
+        assert (both.laptop / ".vscode" / "settings.json").read_text() == "{}"
+        (both.laptop / ".vscode" / "settings.json").write_text('{"evil": 1}')
+        assert not (await session.flush(both.paths, NAME)).held
+
+
+async def test_the_pod_cannot_delete_what_is_of_tier_1(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        (both.laptop / "d" / ".claude").mkdir(parents=True)
+        (both.laptop / "d" / ".claude" / "settings.json").write_text("deny")
+        (both.laptop / "d" / "x").write_text("x")
+        (both.laptop / "other").write_text("x")
+        await both.create()
+        (both.pod / "d" / ".claude" / "settings.json").unlink()
+        (both.pod / "d" / ".claude").rmdir()
+        (both.pod / "d" / "x").unlink()
+        (both.pod / "d").rmdir()
+        await session.flush(both.paths, NAME)
+        assert tree(both.laptop / "d") == {".claude": None, ".claude/settings.json": b"deny"}
+
+
+async def test_what_the_laptop_keeps_back_never_reaches_the_pod_nor_comes_back(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        (both.laptop / ".paudeignore").write_text("private/\n*.log\n!keep.log\na,b\n")
+        for name in ("private/x", "deep/y.log", "keep.log", ".env", "id_ed25519", "a,b", "plain"):
+            (both.laptop / name).parent.mkdir(exist_ok=True)
+            (both.laptop / name).write_text(name)
+        await both.create()
+        assert set(tree(both.pod)) == {".paudeignore", "deep", "keep.log", "plain"}
+        (both.pod / "forged.log").write_text("forged")
+        (both.pod / ".paudeignore").write_text("")
+        (both.laptop / "deep" / "z.log").write_text("new")
+        await session.flush(both.paths, NAME)
+        await session.flush(both.paths, NAME)
+        assert not (both.pod / "deep" / "z.log").exists()
+        assert not (both.laptop / "forged.log").exists()
+
+
+async def test_a_large_file_arrives_whole(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        with (both.laptop / "large").open("wb") as file:
+            for _ in range(32):
+                file.write(os.urandom(1 << 20))
+        await both.create()
+        digests = [hashlib.sha256((end / "large").read_bytes()).digest() for end in (both.laptop, both.pod)]
+        assert digests[0] == digests[1]
+
+
+async def test_the_executable_bit_travels_and_nothing_else_of_the_mode(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        (both.laptop / "run").write_text("x")
+        (both.laptop / "run").chmod(0o4755)
+        await both.create()
+        assert (both.pod / "run").stat().st_mode & 0o7777 == 0o755
+
+
+async def test_a_killed_daemon_goes_on_where_it_was(tmp_path: Path) -> None:
+    with anyio.fail_after(60), peer(tmp_path) as both:
+        async with daemon.daemon(both.paths) as first:
+            (both.laptop / "f").write_text("old")
+            await both.create()
+            os.kill(first.pid, signal.SIGKILL)
+            await first.ended()
+        (both.laptop / "f").write_text("meanwhile")
+        (both.pod / "f").write_text("old")
+        (both.pod / "g").write_text("also")
+        async with daemon.daemon(both.paths):
+            state = await both.state(lambda s: s.settled)
+            assert not state.conflicts, "what both sides last agreed on was forgotten"
+            await eventually(reads(both.pod / "f", "meanwhile"))
+            await eventually(reads(both.laptop / "g", "also"))
+
+
+async def test_a_daemon_that_was_left_behind_is_replaced(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        await both.create()
+        async with daemon.daemon(both.paths):
+            assert (await both.state(lambda s: s.settled)).healthy
+
+
+async def test_an_emptied_pod_stops_the_sync_and_empties_nothing(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        for name in ("a", "b", "c"):
+            (both.laptop / name).write_text(name)
+        await both.create()
+        for name in ("a", "b", "c"):
+            (both.pod / name).unlink()
+        state = await both.state(lambda s: s.halted)
+        assert "reset" in state.message
+        assert sorted(tree(both.laptop)) == ["a", "b", "c"]
+
+
+async def test_a_cut_connection_is_made_again_and_nothing_is_missed(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        (both.laptop / "f").write_text("old")
+        await both.create()
+        _cut(both)
+        (both.pod / "f").write_text("while it was cut")
+        await eventually(reads(both.laptop / "f", "while it was cut"), within=20)
+
+
+def _cut(both: Peer) -> None:
+    """Kill every connection of the server, and not the server."""
+    children = Path(f"/proc/{both.server.pid}/task/{both.server.pid}/children").read_text().split()
+    assert children
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+
+
+async def test_a_session_with_the_same_rules_is_kept_and_one_with_others_is_made_anew(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        await both.create()
+        found = daemon.environment(both.paths)["MUTAGEN_DATA_DIRECTORY"]
+        first = set((Path(found) / "sessions").iterdir())
+        await both.create()
+        assert set((Path(found) / "sessions").iterdir()) == first
+        (both.laptop / ".paudeignore").write_text("more\n")
+        await both.create()
+        assert set((Path(found) / "sessions").iterdir()) != first
+
+
+async def test_a_terminated_session_is_gone_and_its_files_stay(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        (both.laptop / "f").write_text("x")
+        await both.create()
+        await session.terminate(both.paths, NAME)
+        await session.terminate(both.paths, NAME)
+        with pytest.raises(NotFound):
+            await session.state(both.paths, NAME)
+        assert (both.pod / "f").read_text() == "x"
+
+
+async def test_a_long_state_directory_gets_a_short_name(tmp_path: Path) -> None:
+    async with synced(tmp_path / ("long" * 20)) as both:
+        (both.laptop / "f").write_text("x")
+        assert (await both.create()).healthy
+
+
+async def test_the_same_rules_choose_the_seed_and_the_sync(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        (both.laptop / ".gitignore").write_text("build/**\n!build/keep\n*.tmp\n[a-c]?.x\n\\!odd\nq{1,2}\n")
+        for name in ("build/out", "build/keep", "x.tmp", "ab.x", "dd.x", "!odd", "q{1,2}", "q1", "ünïcödé"):
+            (both.laptop / name).parent.mkdir(exist_ok=True)
+            (both.laptop / name).write_text(name)
+        matcher = (await selection.outgoing(both.laptop)).matcher()
+        await both.create()
+        ours = {n for n, c in tree(both.laptop).items() if not matcher.ignored(n, directory=c is None)}
+        assert ours == set(tree(both.pod)) == {".gitignore", "build", "build/keep", "dd.x", "q1", "ünïcödé"}

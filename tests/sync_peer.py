@@ -1,0 +1,129 @@
+"""The other end of a sync for tests: a real sshd whose forced command runs the real sync agent, a watcher, or git."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
+
+from paude import artifacts
+from paude.settings import Paths
+from paude.sync import daemon, selection, session
+from paude.sync.state import SyncState
+from ssh_server import Sshd, sshd
+
+NAME = "s"
+COMMAND = """#!/bin/sh
+case "$SSH_ORIGINAL_COMMAND" in
+  *"mutagen-agent synchronizer"*) MUTAGEN_DATA_DIRECTORY={data} exec {agent} synchronizer --log-level=info ;;
+  watch) exec {sync} watch {pod} ;;
+  "git-upload-pack '/workspace'") exec git upload-pack {pod} ;;
+esac
+echo "refused: $SSH_ORIGINAL_COMMAND" >&2
+exit 2
+"""
+CONFIG = """Host {name}.paude gate.{name}.paude
+  HostName 127.0.0.1
+  Port {port}
+  User {user}
+  IdentityFile {directory}/client
+  IdentitiesOnly yes
+  IdentityAgent none
+  UserKnownHostsFile {directory}/known_hosts
+  HostKeyAlias host
+  StrictHostKeyChecking yes
+  GlobalKnownHostsFile /dev/null
+  BatchMode yes
+  KexAlgorithms curve25519-sha256
+"""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Two directories, and what joins them."""
+
+    paths: Paths
+    laptop: Path
+    pod: Path
+    server: Sshd
+
+    async def create(self) -> SyncState:
+        """Sync both ends; returns when they are in step."""
+        chosen = await selection.outgoing(self.laptop)
+        await session.create(self.paths, NAME, self.laptop, chosen, beta=f"gate.{NAME}.paude:{self.pod}")
+        await session.first_cycle(self.paths, NAME)
+        return await self.state(lambda s: s.settled and s.local_watch == s.remote_watch == "watching")
+
+    async def state(self, wanted: Callable[[SyncState], bool]) -> SyncState:
+        """The first state that is as wanted."""
+        async for found in session.watch(self.paths, NAME):
+            if wanted(found):
+                return found
+        raise AssertionError("the daemon ended")
+
+
+@contextmanager
+def peer(directory: Path) -> Iterator[Peer]:
+    """An sshd and empty directories for both ends; the daemon is the test's."""
+    for name in ("state", "laptop", "pod", "agent", "server"):
+        (directory / name).mkdir(parents=True)
+    script = directory / "server" / "command"
+    machine = daemon.binary().parent.name
+    script.write_text(
+        COMMAND.format(
+            data=directory / "agent",
+            agent=artifacts.path(f"bin/{machine}/mutagen-agent"),
+            sync=daemon.binary(),
+            pod=directory / "pod",
+        )
+    )
+    script.chmod(0o700)
+    with TemporaryDirectory(prefix="paude-") as run, sshd(directory / "server", f"ForceCommand {script}") as server:
+        paths = Paths(directory / "state", Path(run), directory / "config", directory / "cache")
+        _configure(paths, server)
+        yield Peer(paths, directory / "laptop", directory / "pod", server)
+
+
+def _configure(paths: Paths, server: Sshd) -> None:
+    key = server.directory / "client"
+    key.write_text(server.client.private_openssh)
+    key.chmod(0o600)
+    (server.directory / "known_hosts").write_text(f"host {server.host.public_openssh}\n")
+    config = CONFIG.format(name=NAME, port=server.port, user=server.user, directory=server.directory)
+    (paths.state / "ssh_config").write_text(config)
+
+
+@asynccontextmanager
+async def synced(directory: Path) -> AsyncIterator[Peer]:
+    """Both ends with a running daemon, not yet joined; nothing here may take longer than a minute."""
+    with anyio.fail_after(60), peer(directory) as both:
+        async with daemon.daemon(both.paths):
+            yield both
+
+
+async def eventually(check: Callable[[], bool], *, within: float = 10) -> float:
+    """Wait until `check` holds, at most `within` seconds; returns how long it took."""
+    began = time.monotonic()
+    with anyio.fail_after(within):
+        while not check():  # noqa: ASYNC110
+            await anyio.sleep(0.002)  # a file system tells nobody that a file has the wanted content
+    return time.monotonic() - began
+
+
+def reads(path: Path, content: str) -> Callable[[], bool]:
+    """Whether the file holds just that."""
+    return lambda: path.is_file() and path.read_text() == content
+
+
+def tree(root: Path) -> dict[str, bytes | str | None]:
+    """What lies below `root`: the content of files, the target of links, None for directories."""
+    found: dict[str, bytes | str | None] = {}
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        found[name] = str(path.readlink()) if path.is_symlink() else (path.read_bytes() if path.is_file() else None)
+    return found
