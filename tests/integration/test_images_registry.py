@@ -301,7 +301,8 @@ async def test_a_ca_that_is_not_trusted_is_an_error_of_the_image(
     target = registry.target(ca=stranger)
     local = await building.build(image, await tag_of(image, settings), settings)
 
-    for attempt in (ensure(image, target, settings), push(local, target.reference("x", "y"), target, settings.runtime)):
+    asking = present(target.reference("x", "y"), target.login, stranger)
+    for attempt in (asking, push(local, target.reference("x", "y"), target, settings.runtime)):
         with pytest.raises(ImageError) as caught:
             await attempt
         assert caught.value.exit_code == 8
