@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from paude.sync.patterns import Matcher, from_git, literal
+
+TABLE = [
+    ("*.pyc", "a/b/c.pyc", False, True),
+    ("*.pyc", "a.pyc/x", False, False),
+    ("/top", "top", False, True),
+    ("/top", "a/top", False, False),
+    ("a/b", "a/b", False, True),
+    ("a/b", "x/a/b", False, False),
+    ("dir/", "x/dir", True, True),
+    ("dir/", "x/dir", False, False),
+    ("a/**/z", "a/z", False, True),
+    ("a/**/z", "a/b/c/z", False, True),
+    ("**/z", "b/c/z", False, True),
+    ("a/**", "a", True, False),
+    ("a/**", "a/x", False, True),
+    ("[ab].x", "b.x", False, True),
+    ("[!ab].x", "b.x", False, False),
+    ("{a,b}", "a", False, False),
+    ("{a,b}", "{a,b}", False, True),
+    (r"\!x", "!x", False, True),
+    (r"\#x", "#x", False, True),
+    ("#x", "#x", False, False),
+    ("x  ", "x", False, True),
+    ("x\\ ", "x ", False, True),
+    ("?", "é", False, True),
+    ("[", "[", False, False),
+    ("a\\", "a", False, False),
+]
+
+
+@pytest.mark.parametrize(("rule", "path", "directory", "ignored"), TABLE)
+def test_a_rule_of_git_means_here_what_it_means_there(rule: str, path: str, directory: bool, ignored: bool) -> None:
+    assert Matcher(from_git([rule])).ignored(path, directory=directory) is ignored
+
+
+def test_the_last_rule_that_matches_decides() -> None:
+    matcher = Matcher(from_git(["*.log", "!keep.log", "/keep.log"]))
+    assert matcher.ignored("x.log", directory=False)
+    assert not matcher.ignored("a/keep.log", directory=False)
+    assert matcher.ignored("keep.log", directory=False)
+
+
+def test_the_rules_of_a_directory_hold_below_it_only() -> None:
+    matcher = Matcher(from_git(["*.log", "/here", "x/y", "!a.log"], "sub[1]"))
+    assert matcher.ignored("sub[1]/deep/b.log", directory=False)
+    assert not matcher.ignored("sub[1]/deep/a.log", directory=False)
+    assert matcher.ignored("sub[1]/here", directory=False)
+    assert matcher.ignored("sub[1]/x/y", directory=False)
+    assert not matcher.ignored("sub1/b.log", directory=False)
+    assert not matcher.ignored("b.log", directory=False)
+
+
+@pytest.mark.parametrize("path", ["a*b", "a?b", "[x]", "{a,b}", "!x", "a\\b", "d/e f", "ü"])
+def test_a_literal_matches_itself_and_nothing_else(path: str) -> None:
+    matcher = Matcher([literal(path)])
+    assert matcher.ignored(path, directory=False)
+    assert not matcher.ignored("x" + path, directory=False)
+    assert not matcher.ignored("x/" + path, directory=False)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+from paude.sync import seed
+from paude.sync.selection import Outgoing
+
+
+async def read(root: Path, *ignores: str) -> dict[str, tarfile.TarInfo]:
+    stream = b"".join([piece async for piece in seed.tar_stream(root, Outgoing(ignores, ()))])
+    with tarfile.open(fileobj=io.BytesIO(stream)) as archive:
+        archive.extractall(root.parent / "out", filter="fully_trusted")
+        return {m.name: m for m in archive.getmembers()}
+
+
+async def test_content_times_and_the_executable_bit_travel(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    (root / "empty").mkdir(parents=True)
+    (root / "run").write_bytes(os.urandom(3_000_001))
+    (root / "run").chmod(0o700)
+    os.utime(root / "run", ns=(1, 1_700_000_000_123_456_789))
+    found = await read(root)
+    assert (tmp_path / "out" / "run").read_bytes() == (root / "run").read_bytes()
+    assert found["run"].mode == 0o755
+    assert found["run"].pax_headers["mtime"] == "1700000000.123456789"
+    assert found["empty"].isdir()
+
+
+async def test_what_is_ignored_is_not_in_it(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    for name in ("keep", ".env", "out/x", "a/out/x"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x")
+    assert set(await read(root, ".env", "out/")) == {"keep", "a"}
+
+
+async def test_links_that_stay_inside_travel_and_others_do_not(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    (root / "d").mkdir(parents=True)
+    for name, target in (("d/up", "../x"), ("d/out", "../../x"), ("abs", "/etc/passwd"), ("loop", "loop")):
+        (root / name).symlink_to(target)
+    found = await read(root)
+    assert {name for name, m in found.items() if m.issym()} == {"d/up", "loop"}
+    assert found["d/up"].linkname == "../x"
+
+
+async def test_any_name_and_any_length_travel(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    names = ["ü" * 100, "x" * 255, "new\nline", "😀", "-rf", "d/" + "y" * 99, "/".join(["z" * 90] * 5)]
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    found = await read(root)
+    assert {n for n, m in found.items() if m.isreg()} == set(names)
+
+
+async def test_what_is_no_file_is_left_out_and_nothing_waits_for_it(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    root.mkdir()
+    os.mkfifo(root / "pipe")
+    (root / os.fsdecode(b"\xff")).write_text("no Unicode")
+    (root / ".mutagen-temporary-x").write_text("half")
+    (root / "f").write_text("x")
+    assert set(await read(root)) == {"f"}

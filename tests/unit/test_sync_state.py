@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from paude.sync.state import HALTED, parse, parse_list
+
+WELL: dict[str, Any] = {"labels": {"paude": "s"}, "status": "watching", "successfulCycles": 3, "alpha": {}, "beta": {}}
+
+
+def test_a_session_without_trouble_is_healthy_and_has_nothing_to_say() -> None:
+    state = parse(WELL, {})
+    assert state.healthy
+    assert state.settled
+    assert state.message == ""
+
+
+@pytest.mark.parametrize("status", HALTED)
+def test_a_halted_session_says_why_and_what_can_be_done(status: str) -> None:
+    state = parse({**WELL, "status": status}, {})
+    assert state.halted
+    assert not state.healthy
+    assert "`paude sync" in state.message
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"status": "connecting-beta"},
+        {"paused": True},
+        {"lastError": "x"},
+        {"conflicts": [{"root": "f"}]},
+        {"beta": {"scanProblems": [{"path": "p", "error": "e"}]}},
+        {"alpha": {"transitionProblems": [{"path": "p", "error": "e"}]}},
+    ],
+)
+def test_trouble_of_any_kind_is_not_healthy_and_is_told(trouble: dict[str, Any]) -> None:
+    state = parse({**WELL, **trouble}, {})
+    assert not state.healthy
+    assert state.message
+
+
+def test_conflicts_beyond_mutagens_ten_come_from_the_report() -> None:
+    listed = [{"root": f"c{n}", "alphaChanges": [{"new": {}}, {"new": {}}]} for n in range(10)]
+    state = parse({**WELL, "conflicts": listed, "excludedConflicts": 2}, {"conflicts": [f"c{n}" for n in range(12)]})
+    assert {c.path for c in state.conflicts} == {f"c{n}" for n in range(12)}
+
+
+def test_problems_that_mutagen_does_not_list_are_counted() -> None:
+    state = parse({**WELL, "beta": {"scanProblems": [{"path": "p"}], "excludedScanProblems": 4}}, {})
+    assert state.problems_unlisted == 4
+    assert "5 problems" in state.message
+
+
+def test_what_an_error_says_cannot_control_the_terminal() -> None:
+    assert "\x1b" not in parse({**WELL, "lastError": "a\x1b[2Jb"}, {}).last_error
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "{}", "[1, null]"])
+def test_what_cannot_be_read_is_no_session(text: str) -> None:
+    assert parse_list(text) == ()
