@@ -39,14 +39,12 @@ func Main([]string) int {
 	if !settings.Off && settings.Proxy == "" {
 		return say.Fatal("PAUDE_PROXY is not set, and PAUDE_FENCE is not off")
 	}
-	server, err := newServer(table)
-	if err != nil {
-		return say.Fatal("%v", err)
-	}
 
 	state := newState()
 	go answerAll(ctx, listener, state)
-	go server.Serve(ctx)
+	if err = openDoor(ctx, table); err != nil {
+		return say.Fatal("%v", err)
+	}
 	if !settings.Off {
 		go watchFence(ctx, settings, state)
 	}

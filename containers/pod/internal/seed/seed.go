@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 )
 
 // Count is how much was written.
@@ -22,14 +21,15 @@ type Count struct {
 const (
 	readAhead = 1 << 20
 	// Files up to this size are written by several workers at once, larger ones straight from the stream.
-	small = 256 << 10
+	small   = 256 << 10
+	writers = 4
 )
 
 // Extract writes the regular files, directories and symbolic links of an uncompressed tar stream below root, which
 // nobody else may write meanwhile. It refuses names that lead out of root and every other kind of entry.
 func Extract(stream io.Reader, root string) (Count, error) {
 	tree := newTree(root)
-	workers := newWorkers(4 * runtime.GOMAXPROCS(0))
+	workers := newWorkers(writers)
 	count, err := readAll(tar.NewReader(bufio.NewReaderSize(stream, readAhead)), tree, workers)
 	return count, errors.Join(err, workers.finish())
 }

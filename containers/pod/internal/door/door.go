@@ -1,0 +1,78 @@
+// Package door stands before the gate's sshd. The agent shares the pod's network and could keep every place for
+// unfinished logins taken, or start so many that the gate runs out of memory; so nobody with the agent's user, which is
+// also the gate's own, gets as far as sshd. A port-forward comes from the node's side, which is another user's.
+package door
+
+import (
+	"context"
+	"net"
+	"os"
+	"time"
+
+	"paude/pod/internal/say"
+)
+
+// More connections than the laptop ever has.
+const places = 200
+
+// Serve listens on loopback and gives each connection to serve, which returns when it is over.
+func Serve(ctx context.Context, port string, serve func(connection *os.File)) error {
+	listener, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", port))
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() { listener.Close() })
+	go acceptAll(ctx, listener.(*net.TCPListener), serve)
+	return nil
+}
+
+func acceptAll(ctx context.Context, listener *net.TCPListener, serve func(connection *os.File)) {
+	taken := make(chan struct{}, places)
+	for ctx.Err() == nil {
+		connection, err := listener.AcceptTCP()
+		if err != nil {
+			time.Sleep(10 * time.Millisecond) // out of descriptors, or at the end
+			continue
+		}
+		if !welcome(connection) {
+			refuse(connection)
+			continue
+		}
+		select {
+		case taken <- struct{}{}:
+			go func() {
+				defer func() { <-taken }()
+				hand(connection, serve)
+			}()
+		default:
+			refuse(connection)
+		}
+	}
+}
+
+func hand(connection *net.TCPConn, serve func(connection *os.File)) {
+	file, err := connection.File()
+	connection.Close()
+	if err != nil {
+		say.Line("the gate's door: %v", err)
+		return
+	}
+	defer file.Close()
+	serve(file)
+}
+
+// refuse leaves nothing behind: a connection that waits for its end would hold a port.
+func refuse(connection *net.TCPConn) {
+	_ = connection.SetLinger(0)
+	connection.Close()
+}
+
+// welcome tells whether the other end belongs to somebody else than this user. Where the kernel does not say, sshd
+// decides alone.
+func welcome(connection *net.TCPConn) bool {
+	owner, err := ownerOf(connection.RemoteAddr().(*net.TCPAddr), connection.LocalAddr().(*net.TCPAddr))
+	if err != nil {
+		return true
+	}
+	return !owner.gone && owner.uid != uint32(os.Getuid())
+}

@@ -1,0 +1,109 @@
+package seed
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+var stamp = time.Unix(1_700_000_000, 0)
+
+func stream(t testing.TB, entries ...tar.Header) *bytes.Buffer {
+	t.Helper()
+	var buffer bytes.Buffer
+	writer := tar.NewWriter(&buffer)
+	for _, entry := range entries {
+		content := bytes.Repeat([]byte("x"), int(entry.Size))
+		entry.ModTime = stamp
+		if err := writer.WriteHeader(&entry); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := writer.Write(content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return &buffer
+}
+
+func TestFilesComeWithTimeAndExecutableBit(t *testing.T) {
+	root := t.TempDir()
+	count, err := Extract(stream(t,
+		tar.Header{Name: "deep/er/run", Typeflag: tar.TypeReg, Mode: 0o700, Size: 3},
+		tar.Header{Name: "big", Typeflag: tar.TypeReg, Mode: 0o600, Size: small + 1},
+		tar.Header{Name: "empty", Typeflag: tar.TypeDir, Mode: 0o755},
+		tar.Header{Name: "link", Typeflag: tar.TypeSymlink, Linkname: "deep/er/run"}), root)
+	if err != nil || count != (Count{2, small + 4}) {
+		t.Fatalf("%+v, %v", count, err)
+	}
+	run, _ := os.Stat(filepath.Join(root, "link"))
+	big, _ := os.Stat(filepath.Join(root, "big"))
+	if run.Mode()&0o100 == 0 || big.Mode()&0o111 != 0 || !run.ModTime().Equal(stamp) || big.Size() != small+1 {
+		t.Fatalf("%v %v", run, big)
+	}
+}
+
+func TestNothingIsWrittenOutside(t *testing.T) {
+	above := t.TempDir()
+	for name, header := range map[string]tar.Header{
+		"absolute":  {Name: filepath.Join(above, "x"), Typeflag: tar.TypeReg},
+		"up":        {Name: "../x", Typeflag: tar.TypeReg},
+		"up inside": {Name: "a/../../x", Typeflag: tar.TypeReg},
+		"hard link": {Name: "x", Typeflag: tar.TypeLink, Linkname: "/etc/passwd"},
+		"device":    {Name: "x", Typeflag: tar.TypeChar},
+		"pipe":      {Name: "x", Typeflag: tar.TypeFifo},
+	} {
+		root := filepath.Join(above, "root")
+		_ = os.Mkdir(root, 0o755)
+		if _, err := Extract(stream(t, header), root); err == nil {
+			t.Errorf("%s was taken", name)
+		}
+		if _, err := os.Lstat(filepath.Join(above, "x")); err == nil {
+			t.Errorf("%s was written outside", name)
+		}
+	}
+}
+
+func TestALinkIsNeverFollowed(t *testing.T) {
+	above := t.TempDir()
+	root := filepath.Join(above, "root")
+	_ = os.Mkdir(root, 0o755)
+	_, err := Extract(stream(t,
+		tar.Header{Name: "out", Typeflag: tar.TypeSymlink, Linkname: ".."},
+		tar.Header{Name: "out/x", Typeflag: tar.TypeReg, Size: 1}), root)
+	if _, outside := os.Lstat(filepath.Join(above, "x")); outside == nil {
+		t.Fatalf("written through the link (%v)", err)
+	}
+}
+
+func TestAnEarlierStreamGivesWay(t *testing.T) {
+	root := t.TempDir()
+	_ = os.Symlink("/nowhere", filepath.Join(root, "a"))
+	_ = os.WriteFile(filepath.Join(root, "b"), []byte("old"), 0o644)
+	if _, err := Extract(stream(t,
+		tar.Header{Name: "a", Typeflag: tar.TypeReg, Size: 1},
+		tar.Header{Name: "b/c", Typeflag: tar.TypeReg, Size: 1}), root); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func BenchmarkTenThousandFiles(b *testing.B) {
+	var entries []tar.Header
+	for i := range 10_000 {
+		name := fmt.Sprintf("d%d/f%d", i/100, i)
+		entries = append(entries, tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: 8 << 10})
+	}
+	text := stream(b, entries...).Bytes()
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if _, err := Extract(bytes.NewReader(text), b.TempDir()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
