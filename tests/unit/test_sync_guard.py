@@ -6,54 +6,22 @@ from hypothesis import strategies as st
 
 from paude.sync.guard import name_is_held, path_is_held
 
-HELD = [
-    ".git",
-    ".GIT",
-    ".Git.",
-    "GIT~1",
-    "git~12",
-    ".envrc",
-    ".ENVRC",
-    ".env",
-    ".env.local",
-    ".vscode",
-    ".VSCode",
-    ".claude",
-    ".mcp.json",
-    "x.code-workspace",
-    ".bashrc",
-    ".husky",
-    "node_modules",
-    "lefthook.yml",
-    "Fun.LNK",
-    ".git::$INDEX_ALLOCATION",
+HELD = (
+    *".git .GIT .Git. GIT~1 git~12 .envrc .ENVRC .env .env.local .vscode .VSCode .claude .mcp.json".split(),  # noqa: SIM905
+    *"x.code-workspace .bashrc .husky node_modules lefthook.yml Fun.LNK .git::$INDEX_ALLOCATION".split(),  # noqa: SIM905
     ".git ",
     ".git. .",
     ".g\u200cit",
-    ".gi️t",
-    "．git",
+    ".gi\ufe0ft",
+    "\uff0egit",
     "a\nb",
     "a\x1b[31m",
-]
-PASSING = [
-    "git",
-    ".gitignore",
-    ".gitattributes",
-    ".github",
-    "environment",
-    ".env.example",
-    "claude.md",
-    "CLAUDE.md",
-    "main.go",
-    "vscode",
-    "ünïcödé.txt",
-    "日本.md",
-    "emoji-😀",
-    "...x",
-    ".editorconfig",
-    "my.git.txt",
+)
+PASSING = (
+    *"git .gitignore .gitattributes .github environment .env.example claude.md CLAUDE.md main.go vscode".split(),  # noqa: SIM905
+    *"ünïcödé.txt 日本.md emoji-😀 ...x .editorconfig my.git.txt".split(),  # noqa: SIM905
     "a b",
-]
+)
 
 
 @pytest.mark.parametrize("name", HELD)

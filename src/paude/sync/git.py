@@ -6,6 +6,7 @@ from pathlib import Path
 
 import anyio
 
+from paude import report
 from paude.errors import CommandFailed
 from paude.process import Completed, ToolMissing, quiet_environment, run
 
@@ -31,7 +32,8 @@ _FIXED = {
 
 async def git(workspace: Path, *words: str | Path, check: bool = True, **settings: str) -> Completed:
     """Run one git command in `workspace`; `settings` are variables of its environment. Raises CommandFailed."""
-    fixed = [f"-c{key}={value}" for key, value in {**_FIXED, "safe.directory": str(workspace)}.items()]
+    settled = {**_FIXED, "safe.directory": str(workspace)}
+    fixed = [word for key, value in settled.items() for word in ("-c", f"{key}={value}")]
     environment = quiet_environment(
         GIT_CONFIG_NOSYSTEM="1",
         GIT_CONFIG_GLOBAL="/dev/null",
@@ -54,7 +56,11 @@ async def is_repository(workspace: Path) -> bool:
     """Whether `workspace` is the top of a repository's working tree (a clone, a worktree or a submodule)."""
     try:
         top = await git(workspace, "rev-parse", "--show-toplevel")
-    except (CommandFailed, ToolMissing):
+    except ToolMissing:
+        return False
+    except CommandFailed as exc:
+        if "not a git repository" not in exc.stderr:
+            report.line(f"git cannot be used here: {exc.why}")
         return False
     return await anyio.Path(top.text.removesuffix("\n")).samefile(workspace)
 
