@@ -135,6 +135,7 @@ class Told:
     events: list[StepEvent] = field(default_factory=list)
     error: BaseException | None = None
     cancelled: bool = False
+    ran_when_cancelled: bool | None = None
 
     def index(self, step: int, *phases: str) -> int | None:
         return next((k for k, e in enumerate(self.events) if e.step == str(step) and e.phase in phases), None)
@@ -156,6 +157,7 @@ def tell(go, specs: list[Spec], *, cancel_at: int | None = None, sequential: boo
         assert isinstance(event, StepEvent)
         told.events.append(event)
         if len(told.events) - 1 == cancel_at:
+            told.ran_when_cancelled = world.body_ran
             scope.cancel()
 
     async def main() -> None:
@@ -196,9 +198,13 @@ def check(told: Told) -> None:
             assert i not in told.world.undone, "undone after the commit"
     assert not told.world.held
     assert not told.world.opening
+    if told.ran_when_cancelled is not None:
+        assert told.world.body_ran == told.ran_when_cancelled, "committed although it was cancelled"
+    over = [k for k, e in enumerate(told.events) if e.phase in LAST]
+    assert not any(e.phase == "started" for e in told.events[min(over) :]), "started when all was over"
 
 
-FEW = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @FEW

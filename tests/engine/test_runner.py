@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 import anyio.lowlevel
@@ -201,15 +202,39 @@ def test_a_lease_that_ends_by_itself_without_an_error_is_a_failure_too(go):
         with anyio.move_on_after(5):
             yield
 
-    plan = Plan("p")
+    plan, events = Plan("p"), []
     plan.step(short)
 
     async def main() -> None:
         with pytest.raises(StepFailed, match="short ended by itself"):
-            async with running(plan, lambda _: None):
+            async with running(plan, events.append):
                 await anyio.sleep_forever()
 
     go(main)
+    assert endings(events) == ["short failed"]
+
+
+def test_a_cancellation_in_the_very_moment_of_the_commit_prevents_it(go):
+    async def race(turns: int) -> None:
+        async def last() -> None:
+            await anyio.sleep(1)
+
+        async def cancel() -> None:
+            for _ in range(turns):
+                await anyio.lowlevel.checkpoint()
+            await anyio.sleep(1)
+            scope.cancel()
+
+        plan = Plan("p")
+        plan.step(last)
+        async with anyio.create_task_group() as tasks:
+            with anyio.CancelScope() as scope:
+                tasks.start_soon(cancel)
+                async with running(plan, lambda _: None):
+                    raise AssertionError("the body must not run")
+
+    for turns in [*range(10)] * 3:  # within one tick the order is that of going to sleep, on trio chance
+        go(partial(race, turns))
 
 
 def test_the_first_to_die_is_to_blame_even_if_its_dependents_fail_while_closing(go):
