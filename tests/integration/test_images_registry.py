@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
+import anyio
 import httpx
 import pytest
 
@@ -171,9 +172,17 @@ class Heard:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.units: set[str] = set()
+        self._waited: dict[str, anyio.Event] = {}
+
+    async def said(self, text: str) -> None:
+        """Wait for a line."""
+        if text not in self.lines:
+            await self._waited.setdefault(text, anyio.Event()).wait()
 
     def line(self, text: str) -> None:
         self.lines.append(text)
+        if text in self._waited:
+            self._waited[text].set()
 
     def progress(self, current: int, total: int | None, unit: str) -> None:
         self.units.add(unit)
@@ -357,6 +366,44 @@ async def test_a_build_that_fails_gives_the_last_lines(image: ImageSpec, setting
         await building.build(broken, "broken", settings)
 
     assert "nothing" in caught.value.why
+    assert list((settings.cache / "contexts").iterdir()) == []
+
+
+@pytest.fixture
+def base() -> str:
+    """A base image that can run a shell."""
+    return os.environ.get("PAUDE_TEST_BASE_IMAGE", "localhost/paude-base:bookworm")
+
+
+def working_containers() -> list[str]:
+    """Those of builds of this process, by the mark that buildah keeps beside them."""
+    storage = call("podman", "info", "--format", "{{.Store.GraphRoot}}").strip()
+    kept = Path(storage).glob("*-containers/*/userdata/buildah.json")
+    return [str(file) for file in kept if f'"PAUDE_BUILD":"{os.getpid()}-' in file.read_text()]
+
+
+@pytest.mark.cluster  # its containers.conf lets podman run containers here, and it makes the base image
+async def test_a_build_that_is_interrupted_or_fails_leaves_nothing(
+    settings: BuildSettings, base: str, heard: Heard
+) -> None:
+    nonce = os.urandom(4).hex()
+    token = report.reporter.set(heard)
+    settings = replace(settings, network="host")
+
+    def spec(run: str) -> ImageSpec:
+        text = f"ARG BASE\nFROM $BASE\nRUN echo begun; : {nonce}; {run}\n".encode()
+        return ImageSpec("paude-test-tiny", (Source("Containerfile", text=text),), base=base)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(building.build, spec("sleep 120"), nonce, settings)
+        await heard.said("begun")
+        assert working_containers()
+        tasks.cancel_scope.cancel()
+    report.reporter.reset(token)
+    with pytest.raises(ImageError):
+        await building.build(spec("false"), nonce, settings)
+
+    assert working_containers() == []
     assert list((settings.cache / "contexts").iterdir()) == []
 
 

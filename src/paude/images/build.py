@@ -10,7 +10,7 @@ from pathlib import Path
 
 from paude import report
 from paude.errors import CommandFailed, ImageError, SettingsError
-from paude.images import context
+from paude.images import context, tidy
 from paude.images.agents import agent as find_agent
 from paude.images.context import CONTAINERFILE, DEFAULT_BASE, DEFAULT_PLATFORM, ImageSpec
 from paude.images.podman import line, podman, stop_words
@@ -82,16 +82,26 @@ async def build(image: ImageSpec, tag: str, settings: BuildSettings) -> str:
     contexts.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=contexts, prefix=f"{image.name}-", ignore_cleanup_errors=True) as directory:
         await context.assemble(image, Path(directory), settings.cache)
-        try:
-            await podman(_arguments(image, name, settings, Path(directory)), tell=_tell)
-        except CommandFailed as exc:
-            raise _failure(image, exc) from exc
+        await tidy.remove_dead()
+        await _run(image, _arguments(image, name, settings, Path(directory)))
     return name
+
+
+async def _run(image: ImageSpec, arguments: list[str]) -> None:
+    mark, done = tidy.new_mark(), False
+    try:
+        await podman(["build", "--build-arg", f"{tidy.MARK}={mark}", *arguments], tell=_tell)
+        done = True
+    except CommandFailed as exc:
+        raise _failure(image, exc) from exc
+    finally:
+        if not done:
+            await tidy.remove_own(mark)
 
 
 def _arguments(image: ImageSpec, name: str, settings: BuildSettings, directory: Path) -> list[str]:
     # The epoch as every file's and the image's time: the same files give the same digest on every laptop.
-    words = ["build", "--layers", "--timestamp", "0", "--tag", name, "--platform", image.platform]
+    words = ["--layers", "--timestamp", "0", "--tag", name, "--platform", image.platform]
     words += ["--build-arg", f"BASE={image.base}", "--file", str(directory / CONTAINERFILE)]
     words += [f"--network={settings.network}"] if settings.network else []
     return [*words, str(directory)]

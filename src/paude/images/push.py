@@ -15,6 +15,7 @@ from paude.errors import CommandFailed, ImageError
 from paude.images.logins import auth_file
 from paude.images.podman import line, podman, push_failure
 from paude.images.reference import ImageReference, Login, RegistryTarget, is_digest
+from paude.images.tidy import alive
 
 _PREFIX = "push-"
 _BLOB = re.compile(r"Copying (?:blob|config) ")
@@ -102,15 +103,5 @@ def _private_directory(runtime: Path) -> Iterator[Path]:
 def _sweep(runtime: Path) -> None:
     for left in runtime.glob(f"{_PREFIX}[0-9]*-*"):
         owner = int(left.name.removeprefix(_PREFIX).partition("-")[0])
-        if not _alive(owner):
+        if not alive(owner):
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
