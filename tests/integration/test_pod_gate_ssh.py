@@ -1,0 +1,148 @@
+"""The gate's ssh: the forced command and nothing else, whatever key and agent try."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tarfile
+
+import pytest
+from podside.fixtures import gate, new_pod, pod_images  # noqa: F401
+from podside.pod import Pod, until
+
+pytestmark = pytest.mark.podman
+
+
+def _tar(**files: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name.replace("__", "/"))
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("command", ["", "sh", "id", "status; id", "status x", "seed /etc", "mutagen-agent version", "-c id"])
+def test_nothing_but_the_known_commands(gate: Pod, command: str) -> None:
+    done = gate.ssh("gate", command)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_no_terminal_no_files_no_forwards(gate: Pod) -> None:
+    assert gate.ssh("gate", "id", options=("-tt",)).returncode == 2
+    assert gate.ssh("gate", "sftp", options=("-s",)).returncode != 0
+    assert gate.ssh("gate", options=("-W", "127.0.0.1:2222")).returncode != 0
+    back = gate.ssh("gate", "status", options=("-R", "0:127.0.0.1:1", "-oExitOnForwardFailure=yes"))
+    assert back.returncode != 0
+    with subprocess.Popen([*gate.ssh_words("gate", "-N", "-L", "9999:127.0.0.1:2222")], stderr=subprocess.PIPE) as child:
+        tried = b"import socket; s=socket.create_connection(('127.0.0.1',9999),5); print(s.recv(20))"
+        seen = b""
+        until(lambda: subprocess.run(["python3", "-c", "import socket; socket.create_connection(('127.0.0.1',9999),1)"], capture_output=True).returncode == 0)
+        seen = subprocess.run(["python3", "-c", tried.decode()], capture_output=True).stdout
+        child.terminate()
+    assert b"SSH" not in seen
+
+
+def test_another_key_and_another_name_are_refused(gate: Pod) -> None:
+    words = gate.ssh_words("gate")
+    stranger = str(gate.directory / "keys-agent/client")
+    words = [w if not w.startswith("-oIdentityFile=") else f"-oIdentityFile={stranger}" for w in words]
+    assert subprocess.run([*words, "status"], capture_output=True).returncode == 255
+    words = [*gate.ssh_words("gate")[:-1], "root@gate", "status"]
+    assert subprocess.run(words, capture_output=True).returncode == 255
+
+
+def test_the_sync_agent_gets_its_own_settings_only(gate: Pod) -> None:
+    with subprocess.Popen(
+        [*gate.ssh_words("gate"), ".mutagen/agents/0.18.1/mutagen-agent synchronizer --log-level=trace"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        assert child.stdout.read(3), "the agent's greeting"
+        line = gate.inside("gate", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+        assert "/opt/paude/bin/mutagen-agent synchronizer --log-level=info" in line
+        assert "trace" not in line
+        variables = gate.inside("gate", "for p in /proc/[0-9]*; do grep -qs synchronizer $p/cmdline && cat $p/environ; done | tr '\\0' '\\n'")
+        assert "MUTAGEN_DATA_DIRECTORY=/vol/gate/mutagen" in variables
+        child.terminate()
+
+
+def test_seed_seeded_and_never_again(gate: Pod) -> None:
+    stream = _tar(a=b"1", deep__er__b=b"22")
+    assert json.loads(gate.control("seed", stream)) == {"files": 2, "bytes": 3}
+    assert (gate.volume / "workspace/deep/er/b").read_bytes() == b"22"
+    gate.control("seeded")
+    done = gate.ssh("gate", "seed", stdin=stream)
+    assert done.returncode == 3
+
+
+def test_a_seed_that_broke_off_leaves_nothing_behind(gate: Pod) -> None:
+    whole = _tar(gone_since=b"1", big=b"x" * 100_000)
+    assert gate.ssh("gate", "seed", stdin=whole[: len(whole) // 2]).returncode == 1
+    gate.control("seed", _tar(kept=b"1"))
+    assert [p.name for p in (gate.volume / "workspace").iterdir()] == ["kept"]
+
+
+def test_a_seed_cannot_leave_the_workspace(gate: Pod) -> None:
+    done = gate.ssh("gate", "seed", stdin=_tar(**{"..__gate__released": b"1"}))
+    assert done.returncode == 1
+    assert not (gate.volume / "gate/released").exists()
+
+
+def test_watch_tells_of_changes_but_not_of_history(gate: Pod) -> None:
+    workspace = gate.volume / "workspace"
+    (workspace / "src").mkdir()
+    (workspace / ".git").mkdir()
+    with subprocess.Popen([*gate.ssh_words("gate"), "watch"], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "watching\n"
+        (workspace / ".git/index").write_text("x")
+        (workspace / "src/new/deep").mkdir(parents=True)
+        assert child.stdout.readline() == "changed\n"
+        (workspace / "src/new/deep/file").write_text("x")
+        assert child.stdout.readline() == "changed\n"
+        child.terminate()
+    until(lambda: "control" not in gate.inside("gate", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"))
+
+
+def test_the_agents_flood_does_not_keep_the_laptop_out(gate: Pod) -> None:
+    gate.start_agent("sleep", "1000")
+    gate.release()
+    gate.control("await-agent")
+    script = "ulimit -n 4096; for round in 1 2 3; do for i in {1..1500}; do exec {fd}<>/dev/tcp/127.0.0.1/2222; done; done"
+    flood = subprocess.Popen(["podman", "exec", f"{gate.name}-agent", "bash", "-c", script + "; sleep 30"],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    try:
+        for _ in range(5):
+            assert gate.ssh("gate", "status", seconds=8).returncode == 0
+        # Not one sshd was started for the agent.
+        assert int(gate.inside("gate", "grep -als 'sshd' /proc/[0-9]*/cmdline | wc -l")) <= 2
+    finally:
+        flood.kill()
+        flood.wait()
+
+
+def test_the_agent_is_turned_away_before_sshd_speaks(gate: Pod) -> None:
+    gate.start_agent("sleep", "1000")
+    gate.release()
+    gate.control("await-agent")
+    heard = gate.inside("agent", "exec 3<>/dev/tcp/127.0.0.1/2222; timeout 2 head -c 7 <&3; true", check=False)
+    assert "SSH" not in heard
+
+
+def test_planted_hooks_and_a_hostile_tmux_get_nothing_from_the_gate(gate: Pod) -> None:
+    missing = gate.inside("gate", "command -v git tmux ssh; true")
+    assert missing == ""
+    git = gate.volume / "workspace/.git"
+    (git / "hooks").mkdir(parents=True)
+    (git / "config").write_text("[core]\n\tfsmonitor = touch /vol/gate/stolen\n\tsshCommand = touch /vol/gate/stolen\n")
+    for hook in ("post-checkout", "pre-commit", "post-index-change", "fsmonitor-watchman", "post-merge"):
+        (git / "hooks" / hook).write_text("#!/bin/sh\ntouch /vol/gate/stolen\n")
+        (git / "hooks" / hook).chmod(0o755)
+    for command in ("status", "seeded", "history", "watch -x", "release", "park x"):
+        gate.ssh("gate", command, stdin=b"# v2 git bundle\n\n")
+    assert not (gate.volume / "gate/stolen").exists()
