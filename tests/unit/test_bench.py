@@ -7,7 +7,7 @@ from functools import partial
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paude.bench import Conditions, Report, Run, bench_start
@@ -131,6 +131,7 @@ async def test_a_real_plan_is_measured_concurrent_and_sequential():
     assert report.overhead >= 1
 
 
+@settings(deadline=None, max_examples=30)
 @given(samples)
 def test_a_summary_lies_within_its_sample(values):
     found = summarize(values)
@@ -138,6 +139,7 @@ def test_a_summary_lies_within_its_sample(values):
     assert found.median <= found.high <= found.most
 
 
+@settings(deadline=None)
 @given(samples, st.floats(0, 1), st.floats(0, 1))
 def test_percentiles_rise(values, one, other):
     low, high = sorted((one, other))

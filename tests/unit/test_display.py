@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paude.cli import display
@@ -195,6 +195,7 @@ async def test_rich_is_loaded_only_by_those_who_look(tmp_path):
     assert done.text.strip() == "False"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_whatever_the_text_one_line_of_it_is_printable(text):
     shown = one_line(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paude.engine import Plan, StepEvent, StepLog
@@ -84,6 +84,7 @@ def test_the_chart_shows_who_waited_for_whom():
 moments = st.tuples(st.floats(0, 1e4), st.floats(0, 1e4)).map(lambda pair: (min(pair), max(pair)))
 
 
+@settings(deadline=None)
 @given(a=moments, b=moments, c=moments, d=moments, e=moments, width=st.integers(30, 200))
 def test_every_chart_keeps_to_its_width_and_gives_every_step_a_mark(a, b, c, d, e, width):
     timing = run(a=a, b=b, c=c, d=d, e=e)
