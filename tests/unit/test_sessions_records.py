@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paude.errors import NameTaken, PaudeError, SettingsError, UsageError
@@ -38,6 +38,7 @@ def written(paths: Paths, name: str, content: bytes) -> Path:
     return path
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.builds(
         Record,
@@ -111,6 +112,7 @@ def test_a_record_of_a_newer_paude_says_so(paths: Paths) -> None:
     assert "update paude" in found.error().hint
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=200))
 def test_no_content_breaks_the_list(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     root = tmp_path_factory.mktemp("records")
