@@ -29,7 +29,10 @@ CONFIGURATION_DIRECTORY = "/etc/paude/proxy"
 """Where the ConfigMap of `files` is mounted."""
 RUN_DIRECTORY = "/run/squid"
 """Written by the proxy's entrypoint before squid starts: `inner.pem` (a certificate and its key, made anew each time,
-shown to nobody: squid wants one for a port that looks at TLS) and `errors/ERR_FENCE` (JSON: resolvers, allowlist)."""
+shown to nobody: squid wants one for a port that looks at TLS) and `errors/ERR_FENCE` (JSON: resolvers, allowlist), to
+which a link in the image's directory of error pages points."""
+HELPER = "/opt/paude/bin/paude-sni"
+"""Of the image: says whether a ClientHello names a server."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,6 @@ class Options:
     """What differs between clusters: `private` are further networks (CIDR) that no name may lead to."""
 
     private: tuple[str, ...] = ()
-    helper: str = "/opt/paude/bin/paude-sni"
-    run: str = RUN_DIRECTORY
 
 
 def files(allowlist: Allowlist, options: Options | None = None) -> dict[str, str]:
@@ -60,26 +61,29 @@ def configuration(allowlist: Allowlist, options: Options | None = None) -> str:
     """The text of squid.conf for this list."""
     chosen = options or Options()
     parts = (
-        _doors(chosen),
+        _doors(),
         _names(allowlist),
         _kinds(),
         _private(chosen),
         _access(allowlist),
-        _inner(allowlist, chosen),
+        _inner(allowlist),
         _log(),
-        _nothing_else(chosen),
+        _nothing_else(),
     )
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
-def _doors(options: Options) -> Iterator[str]:
+def _doors() -> Iterator[str]:
     yield f"http_port {PROXY_PORT} name=outer"
     yield (
         f"http_port 127.0.0.1:{INNER_PORT} name=inner ssl-bump generate-host-certificates=off"
-        f" dynamic_cert_mem_cache_size=0 tls-cert={options.run}/inner.pem"
+        f" tls-cert={RUN_DIRECTORY}/inner.pem"
     )
     yield "acl outer myportname outer"
     yield f"cache_peer 127.0.0.1 parent {INNER_PORT} 0 no-query no-digest no-netdb-exchange connect-fail-limit=1000000"
+    # squid asks its parent for a sign of life before it listens itself; without a second try it takes the inner door
+    # for dead, and the first request of all fails.
+    yield "connect_retries 5"
     yield "never_direct allow outer"
     yield "always_direct deny outer"
     yield "always_direct allow all"
@@ -92,9 +96,12 @@ def _names(allowlist: Allowlist) -> Iterator[str]:
         yield f"acl allowed dstdomain -n {host}"
     for name in allowlist.wildcards:
         yield f"acl below dstdom_regex -n {_below(name)}"
-    kinds = [kind for kind, used in (("allowed", allowlist.exact), ("below", allowlist.wildcards)) if used]
-    if kinds:
-        yield f"acl listed any-of {' '.join(kinds)}"
+    if allowlist.hosts:
+        yield f"acl listed any-of {' '.join(_kinds_of(allowlist))}"
+
+
+def _kinds_of(allowlist: Allowlist) -> list[str]:
+    return [kind for kind, used in (("allowed", allowlist.exact), ("below", allowlist.wildcards)) if used]
 
 
 def _below(name: str) -> str:
@@ -114,8 +121,7 @@ def _private(options: Options) -> Iterator[str]:
     """IPv4-mapped IPv6 addresses need no line: squid takes them for the IPv4 addresses that they are."""
     for network in (*PRIVATE, *options.private):
         yield f"acl private dst {ip_network(network)}"
-    yield "acl resolved dst 0.0.0.0/0"
-    yield "acl resolved dst ::/0"
+    yield "acl resolved dst all"
 
 
 def _access(allowlist: Allowlist) -> Iterator[str]:
@@ -132,9 +138,11 @@ def _access(allowlist: Allowlist) -> Iterator[str]:
         yield "http_access allow listed"
     yield "http_access deny all"
     yield "deny_info ERR_FENCE fence"
+    yield f"deny_info ERR_PAUDE_NAME {' '.join(['listed', *_kinds_of(allowlist)]) if allowlist.hosts else 'all'}"
+    yield "deny_info ERR_PAUDE manager CONNECT https address name resolved private"
 
 
-def _inner(allowlist: Allowlist, options: Options) -> Iterator[str]:
+def _inner(allowlist: Allowlist) -> Iterator[str]:
     """A tunnel goes on only if the client asks, in its ClientHello, for the very host that it asked the proxy for.
 
     squid takes a missing server name for the name of the CONNECT, and some front ends then choose the site by a
@@ -143,7 +151,7 @@ def _inner(allowlist: Allowlist, options: Options) -> Iterator[str]:
     if allowlist.hosts:
         yield (
             "external_acl_type sni ttl=3600 negative_ttl=3600 cache=4096 children-max=2 children-startup=1"
-            f" %ssl::>sni {options.helper}"
+            f" %ssl::>sni {HELPER}"
         )
         yield "acl named external sni"
     yield "acl hello at_step SslBump2"
@@ -180,7 +188,8 @@ def _log() -> Iterator[str]:
     }
     body = ",".join(f'"{key}":"{code}"' for key, code in fields.items())
     yield f"logformat paude {{{body}}}"
-    yield "access_log stdio:/dev/stdout logformat=paude"
+    yield "acl asked has request"
+    yield "access_log stdio:/dev/stdout logformat=paude asked !fence"
     yield "cache_log /dev/stderr"
     yield "cache_store_log none"
     yield "logfile_rotate 0"
@@ -188,8 +197,7 @@ def _log() -> Iterator[str]:
     yield "strip_query_terms on"
 
 
-def _nothing_else(options: Options) -> Iterator[str]:
-    yield f"error_directory {options.run}/errors"
+def _nothing_else() -> Iterator[str]:
     yield from (
         "visible_hostname paude-proxy",
         "httpd_suppress_version_string on",
@@ -216,7 +224,6 @@ def _nothing_else(options: Options) -> Iterator[str]:
         "connect_timeout 10 seconds",
         "forward_timeout 20 seconds",
         "request_header_max_size 16 KB",
-        "half_closed_clients on",
         "shutdown_lifetime 0 seconds",
         "pid_filename none",
         "coredump_dir none",
