@@ -19,9 +19,8 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 try:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -35,9 +34,11 @@ ARTIFACTS = Path("src/paude/_artifacts")
 CONTEXTS = ("containers", "sshd")
 
 
-@dataclass(frozen=True)
-class Program:
-    """One binary: the module's directory, the package in it, the build tag, and where it runs."""
+class Program(NamedTuple):
+    """One binary: the module's directory, the package in it, the build tag, and where it runs.
+
+    No dataclass: hatchling runs this file without a place in sys.modules, which those need.
+    """
 
     name: str
     module: str

@@ -90,29 +90,27 @@ async def _interruptible(work: Callable[[], Awaitable[T]]) -> T:
 
     done: list[T] = []
     hits = 0
-    async with anyio.create_task_group() as tasks:
 
-        async def listen() -> None:
-            nonlocal hits
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as arrivals:
-                async for _ in arrivals:
-                    hits += 1
-                    if hits > 1:
-                        say("left at once: what had been made is still there; `paude stop` removes it")
-                        os._exit(Interrupted.exit_code)
-                    say("interrupted: taking back what was made (again to leave it)")
-                    tasks.cancel_scope.cancel()
+    async def listen(scope: anyio.CancelScope) -> None:
+        nonlocal hits
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as arrivals:
+            async for _ in arrivals:
+                hits += 1
+                if hits > 1:
+                    say("left at once: what had been made is still there; `paude stop` removes it")
+                    os._exit(Interrupted.exit_code)
+                say("interrupted: taking back what was made (again to leave it)")
+                scope.cancel()
 
-        tasks.start_soon(listen)
-        try:
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(listen, tasks.cancel_scope)
             done.append(await work())
-        except BaseExceptionGroup as group:
-            raise _first(group) from group
-        hits_before = hits
-        tasks.cancel_scope.cancel()
-    if hits and not done:
+            tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+    if not done:
         raise Interrupted("interrupted")
-    assert hits_before >= 0
     return done[0]
 
 

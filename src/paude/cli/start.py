@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from paude.cli import options
 from paude.cli.app import in_loop, passed_on, put, say
+from paude.errors import UsageError
+
+if TYPE_CHECKING:
+    from paude.plans.request import Gift, Wishes
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +56,6 @@ def start(
     Words after -- go to the agent: paude start -- -p "fix the tests"
     """
     from paude.backends.kubernetes.manifests import Resources
-    from paude.plans import running
     from paude.plans.request import Wishes
 
     wishes = Wishes(
@@ -71,18 +76,78 @@ def start(
         storage_class=storage_class,
         runtime_class=runtime_class,
     )
+    gift = _gift(wishes, yes or dry_run)
     if dry_run:
-        put(running.describe_start(wishes))
+        put(_describe(wishes, gift))
         return
-    started = in_loop(lambda: _start(wishes, timeout, timings, progress, yes))
-    say(f"{started} runs. `paude attach {started}` opens its terminal; `paude stop {started}` ends it.")
-    if not detach and _on_a_terminal():
+    started = in_loop(lambda: _start(wishes, gift, timeout, timings, progress))
+    say(f"{started} runs. `paude attach {started}` opens its terminal, `paude stop {started}` ends it.")
+    if not detach and sys.stdin.isatty() and sys.stdout.isatty():
         from paude.cli.attach import open_terminal
 
         open_terminal(started)
 
 
-def _on_a_terminal() -> bool:
-    import sys
+def _describe(wishes: Wishes, gift: Gift) -> str:
+    from paude.plans.perform import start_plan
+    from paude.plans.request import prepare
+    from paude.settings import Paths
 
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    return start_plan(prepare(wishes, Paths.from_environment(), gift)).describe()
+
+
+async def _start(wishes: Wishes, gift: Gift, timeout: float, timings: bool, progress: str) -> str:
+    from paude.cli import display
+    from paude.engine.timing import gantt, measure
+    from paude.plans.perform import start_session
+    from paude.plans.request import prepare
+    from paude.settings import Paths
+
+    prepared = prepare(wishes, Paths.from_environment(), gift)
+    plan, recorder = await start_session(prepared, display.opener(progress), limit_s=timeout)
+    if timings:
+        measured = measure(plan, recorder.events)
+        say(gantt(measured))
+        say(f"{measured.makespan_s:.2f} s in all; critical path {measured.critical_s:.2f} s:")
+        say("  " + " → ".join(measured.critical_path))
+    return prepared.laptop.name
+
+
+def _gift(wishes: Wishes, yes: bool) -> Gift:
+    """What this machine has for the agent; what is long-lived and would lie with the agent needs a yes, once."""
+    from paude.credentials import found as credentials
+    from paude.images.agents import agent
+    from paude.plans.request import Gift
+
+    if wishes.agent == "shell":
+        found = in_loop(lambda: credentials.discover({}, Path("/nonexistent"), wishes.workspace))
+        return Gift(credentials.secret_data(found, consent=True))
+    presets = agent(wishes.agent, "linux/amd64").presets
+    found = in_loop(lambda: credentials.discover(os.environ, Path.home(), wishes.workspace))
+    for line in found.summary():
+        say(f"for the agent: {line}")
+    consent = yes or _consents(found.needs_consent)
+    return Gift(credentials.secret_data(found, consent), presets=found.egress.presets or presets)
+
+
+def _consents(sentences: tuple[str, ...]) -> bool:
+    """Ask once for each kind of secret; the answer is remembered on this machine."""
+    import hashlib
+
+    from paude.settings import Paths
+
+    if not sentences:
+        return True
+    known = Paths.from_environment().state / "consent"
+    mark = hashlib.sha256("\n".join(sentences).encode()).hexdigest()
+    if known.exists() and mark in known.read_text().split():
+        return True
+    for sentence in sentences:
+        say(sentence)
+    if not sys.stdin.isatty():
+        raise UsageError("somebody has to agree to that", hint="give --yes, or take the credentials away")
+    if not typer.confirm("Give it to the agent?", err=True):
+        return False
+    with known.open("a") as file:
+        file.write(f"{mark}\n")
+    return True

@@ -13,6 +13,7 @@ from paude.gate.connect import gate_of
 from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths
+from paude.ssh import ssh_config
 from paude.supervisor import client as supervisor
 from paude.sync import history, session
 
@@ -81,4 +82,5 @@ class Homecoming:
     async def forget(self) -> None:
         """Remove what this machine remembers of the session."""
         records.forget(self.paths, self.record.name)
+        ssh_config.write(self.paths, records.names_of(self.paths))
         await supervisor.forget(self.paths, self.record.name)

@@ -22,10 +22,10 @@ from paude.images.reference import Pushed
 from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths
-from paude.ssh import session_keys
+from paude.ssh import session_keys, ssh_config
 from paude.ssh.session_keys import SessionKeys
-supervisor=None #from paude.supervisor import client as supervisor
-from paude.sync import seed, selection#TMP
+from paude.supervisor import client as supervisor
+from paude.sync import history, seed, selection, session
 from paude.sync.selection import Outgoing
 
 UNDO_S = 10
@@ -77,11 +77,13 @@ class Laptop:
         )
         session_keys.write_known_hosts(self._directory, self.name, keys)
         await anyio.to_thread.run_sync(records.save, self.paths, record)
+        ssh_config.write(self.paths, records.names_of(self.paths))
         try:
             yield record
         except BaseException:
             if self.fresh:
                 records.forget(self.paths, self.name)
+                ssh_config.write(self.paths, records.names_of(self.paths))
             raise
 
     async def start_supervisor(self, record: Record) -> None:

@@ -9,7 +9,7 @@ import anyio
 
 from paude.engine import Outputs, Plan, StepEvent, StepLog, running
 from paude.engine.events import Emit, Event
-from paude.errors import TimedOut
+from paude.errors import Leftover, TimedOut
 
 # Longer than any step's own limit for taking back, so that a step speaks before it is abandoned.
 GRACE_S = 30.0
@@ -25,6 +25,11 @@ class Recorder:
     def __call__(self, event: Event) -> None:
         self.events.append(event)
         self._emit(event)
+
+    @property
+    def leftovers(self) -> tuple[Leftover, ...]:
+        """What could not be undone."""
+        return tuple(left for e in self.events if isinstance(e, StepEvent) for left in e.leftovers)
 
     def waiting_for(self) -> str:
         """The steps that have started and are not ready, each with the last thing it said."""
@@ -61,4 +66,7 @@ async def committed(
         finally:
             waiting = waiting or recorder.waiting_for()
     if limit.cancelled_caught and not ready:
-        raise TimedOut(f"`{plan.title}` was not done within {timeout_s:g} s", why=waiting, hint="give a longer --timeout")
+        what = f"`{plan.title}` was not done within {timeout_s:g} s"
+        error = TimedOut(what, why=waiting, hint="give a longer --timeout")
+        error.leftovers = recorder.leftovers
+        raise error

@@ -151,6 +151,11 @@ def load_all(paths: Paths) -> list[Record | Unreadable]:
     return [found for name in names if (found := _load_quietly(paths, name)) is not None]
 
 
+def names_of(paths: Paths) -> list[str]:
+    """The names of the sessions whose records can be read."""
+    return [found.name for found in load_all(paths) if isinstance(found, Record)]
+
+
 def most_recent(paths: Paths) -> Record | None:
     """The session that was started last and is ready to be used; None without one."""
     usable = (r for r in load_all(paths) if isinstance(r, Record) and r.committed)

@@ -6,12 +6,15 @@ part in it. A connection goes to the supervisor's socket, which a helper hands o
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from paude.errors import SettingsError
 from paude.settings import Paths
 
 GATE_PORT = 2222
@@ -78,6 +81,18 @@ def render(paths: Paths, sessions: Iterable[SshSession], *, python: str = sys.ex
     """The whole file."""
     head = "# Written by paude, and written anew whenever a session comes or goes.\n"
     return head + "".join(_blocks(paths, one, python) for one in sorted(sessions, key=lambda s: s.name))
+
+
+def write(paths: Paths, names: Iterable[str]) -> Path:
+    """Write the file for these sessions, whole or not at all; ssh may be reading it. Raises SettingsError."""
+    file = paths.state / "ssh_config"
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=paths.state, delete=False) as fresh:
+            fresh.write(render(paths, (SshSession(name, paths.session(name)) for name in names)))
+        os.replace(fresh.name, file)
+    except OSError as exc:
+        raise SettingsError(f"{file} cannot be written", why=str(exc)) from exc
+    return file
 
 
 def _blocks(paths: Paths, session: SshSession, python: str) -> str:

@@ -1,0 +1,38 @@
+"""`paude attach`: the agent's terminal, which reconnects by itself."""
+
+from __future__ import annotations
+
+import typer
+
+from paude.cli import options
+from paude.cli.app import in_loop, say
+from paude.errors import AgentEnded, NotFound
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(attach)
+
+
+def attach(name: options.Name = None) -> None:
+    """Open the terminal of a session. Detach with ~. at the start of a line; ~? lists the other keys."""
+    from paude.cli.choose import record_of
+    from paude.settings import Paths
+
+    record = record_of(name, Paths.from_environment())
+    if not record.committed:
+        raise NotFound(f"{record.name} is not ready: its start is under way, or was killed", hint="`paude start` again")
+    open_terminal(record.name)
+
+
+def open_terminal(name: str) -> None:
+    """Show the session's terminal until the user leaves it."""
+    from paude.plans.attach import open_shell
+    from paude.settings import Paths
+    from paude.ssh.shell import AgentEnded as Ended
+
+    result = in_loop(lambda: open_shell(name, Paths.from_environment()))
+    if isinstance(result, Ended):
+        code = "" if result.code is None else f" with {result.code}"
+        raise AgentEnded(f"the agent of {name} has ended{code}", hint=f"`paude stop {name}` brings its work home")
+    say(f"detached; the agent goes on. `paude attach {name}` comes back to it")

@@ -1,0 +1,104 @@
+"""`paude bench`: what paude itself takes, measured on the user's own cluster."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from paude.cli import options
+from paude.cli.app import in_loop, put, say
+from paude.errors import UsageError
+
+if TYPE_CHECKING:
+    from paude.bench.report import Report
+    from paude.plans.request import Wishes
+    from paude.sessions.records import Record
+
+group = typer.Typer(help="Measure paude itself.", rich_markup_mode=None)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.add_typer(group, name="bench")
+
+
+@group.callback()
+def bench() -> None:
+    """Measure paude itself."""
+
+
+@group.command()
+def start(
+    workspace: Annotated[Path, typer.Argument(help="The directory to start sessions for.")] = Path("."),
+    runs: Annotated[int, typer.Option("--runs", "-N", min=1, help="How many starts of each kind.")] = 5,
+    baseline: Annotated[bool, typer.Option(help="Run the same plan step by step too.")] = True,
+    agent: Annotated[str, typer.Option(help="claude or shell.")] = "shell",
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    kubeconfig: options.Kubeconfig = None,
+    registry: Annotated[str | None, typer.Option(envvar="PAUDE_REGISTRY", help="Where images are pushed to.")] = None,
+    registry_ca: Annotated[Path | None, typer.Option(envvar="PAUDE_REGISTRY_CA", help="The registry's CA.")] = None,
+    storage_class: Annotated[str | None, typer.Option(help="The volume's StorageClass.")] = None,
+    timeout: options.Timeout = 300,
+    output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
+) -> None:
+    """Start and stop sessions, and tell the median and p95 of each step, the critical path, and the step-by-step time.
+
+    Each run is a new session with a new volume; images are there after the first. Nothing is left behind.
+    """
+    from paude.plans.request import Wishes
+
+    if output not in {"text", "json"}:
+        raise UsageError(f"there is no output format {output!r}", hint="formats: text, json")
+    wishes = Wishes(
+        workspace=workspace,
+        agent=agent,
+        context=context,
+        namespace=namespace,
+        kubeconfig=kubeconfig,
+        registry=registry,
+        registry_ca=registry_ca,
+        storage_class=storage_class,
+    )
+    report = in_loop(lambda: _measure(wishes, runs, baseline, timeout))
+    put(json.dumps(report.to_json(), indent=1) if output == "json" else report.to_text())
+
+
+async def _measure(wishes: Wishes, runs: int, baseline: bool, limit_s: float) -> Report:
+    from paude.bench.scenarios import Conditions, Run, bench_start
+    from paude.cli import display
+    from paude.plans.perform import start_session, take_down
+    from paude.plans.request import Gift, prepare
+    from paude.sessions import names
+    from paude.settings import Paths
+    from paude.sync.selection import check_workspace
+
+    paths = Paths.from_environment()
+    directory = check_workspace(wishes.workspace)
+
+    async def run_once(conditions: Conditions) -> Run:
+        named = replace(wishes, name=names.derive(Path("bench")))
+        prepared = prepare(named, paths, Gift())
+        quiet = display.opener("quiet")
+        try:
+            plan, recorder = await start_session(prepared, quiet, limit_s=limit_s, sequential=conditions.sequential)
+        finally:
+            record = _record(prepared.laptop.name)
+            if record is not None:
+                await take_down(record, paths, quiet, keep_volume=False, limit_s=limit_s)
+        return Run(plan, recorder.events)
+
+    return await bench_start(run_once, runs, baseline=baseline, title=f"start of {directory.name}", tell=say)
+
+
+def _record(name: str) -> Record | None:
+    from paude.sessions import records
+    from paude.sessions.records import Record
+    from paude.settings import Paths
+
+    found = records.load(Paths.from_environment(), name)
+    return found if isinstance(found, Record) else None

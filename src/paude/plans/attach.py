@@ -1,0 +1,33 @@
+"""`paude attach`: the way from a record to the agent's terminal."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from paude.backends.kubernetes.stop import connected
+from paude.errors import NotFound
+from paude.sessions import records
+from paude.sessions.records import Record
+from paude.settings import Paths
+from paude.ssh import session_keys
+from paude.ssh.remote import Identity
+from paude.ssh.shell import AttachResult, attach
+from paude.ssh.terminal import Terminal
+from paude.tunnel.link import senses
+from paude.tunnel.portforward import PodPortForward
+
+
+async def open_shell(name: str, paths: Paths) -> AttachResult:
+    """Attach this process's terminal to the agent of the session; returns when the user leaves or the agent ends."""
+    record = records.load(paths, name)
+    if not isinstance(record, Record):
+        raise NotFound(f"there is no session {name}")
+    keys = session_keys.load(paths.session(name))
+    where = urlsplit(record.server)
+    async with connected(record, paths) as cluster:
+        return await attach(
+            PodPortForward(cluster.access, record.namespace, record.pod),
+            Identity(keys.agent_client.private_openssh, keys.agent_host.public_openssh),
+            Terminal(),
+            senses=senses(where.hostname or "", where.port or 443),
+        )
