@@ -270,9 +270,12 @@ async def test_only_name_and_address_travel(home: Path, workspace: Path, tmp_pat
 
 
 async def test_the_laptops_git_variables_have_no_say(home: Path, workspace: Path) -> None:
-    variables = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "x"}
+    variables = {
+        "GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "x",
+        "GIT_CONFIG_KEY_1": "user.email", "GIT_CONFIG_VALUE_1": "x@x.test",
+    }  # fmt: skip
 
-    found = await discover(environment(**variables, GIT_DIR="/nowhere"), home, workspace)
+    found = await discover(environment(**variables), home, workspace)
 
     assert found.git_identity is None
 

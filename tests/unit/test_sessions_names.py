@@ -40,6 +40,7 @@ def test_a_bad_name_is_refused_with_a_reason_that_a_terminal_can_show(name: str)
 
 def test_a_name_is_made_of_the_directory_and_four_characters() -> None:
     assert derive(Path("/home/me/My Project_2"), lambda characters: characters[0]) == "my-project-2-bbbb"
+    assert derive(Path("/x") / ("a" * 40 + "-b"), lambda characters: characters[0]) == "a" * 40 + "-bbbb"
     assert derive(Path("/"), lambda characters: characters[0]) == "session-bbbb"
     assert derive(Path("/x/Ünïcödé"), lambda characters: characters[0]) == "unicode-bbbb"
 
