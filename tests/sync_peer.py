@@ -117,7 +117,7 @@ async def eventually(check: Callable[[], bool], *, within: float = 10) -> float:
 
 def reads(path: Path, content: str) -> Callable[[], bool]:
     """Whether the file holds just that."""
-    return lambda: path.is_file() and path.read_text() == content
+    return lambda: path.is_file() and path.read_bytes() == content.encode()
 
 
 def tree(root: Path) -> dict[str, bytes | str | None]:

@@ -22,18 +22,16 @@ var watchCommand = &cobra.Command{
 }
 
 func printChanges(root string) error {
-	changed := make(chan struct{}, 1)
-	go func() {
-		for range changed {
-			if _, err := fmt.Println("changed"); err != nil {
-				os.Exit(1)
-			}
+	say := func(word string) {
+		if _, err := fmt.Println(word); err != nil {
+			os.Exit(1)
 		}
-	}()
+	}
 	all := func(string, bool) bool { return false }
-	err := watch.Local(context.Background(), root, all, changed, func() { fmt.Println("watching") })
+	changed, armed := func() { say("changed") }, func() { say("watching") }
+	err := watch.Local(context.Background(), root, all, changed, armed)
 	if errors.Is(err, watch.ErrLimit) {
-		fmt.Println("polling")
+		say("polling")
 		select {} // its end would be taken for a broken connection
 	}
 	return err

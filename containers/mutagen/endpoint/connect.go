@@ -2,8 +2,6 @@ package endpoint
 
 import (
 	"context"
-	"errors"
-	"path/filepath"
 	"time"
 
 	"github.com/mutagen-io/mutagen/pkg/logging"
@@ -13,7 +11,6 @@ import (
 	urlpkg "github.com/mutagen-io/mutagen/pkg/url"
 
 	"paude/sync/report"
-	"paude/sync/watch"
 )
 
 const (
@@ -86,30 +83,6 @@ func text(err error) string {
 		return ""
 	}
 	return err.Error()
-}
-
-// watch runs the watcher of this end until the endpoint is shut down.
-func (e *watched) watch(life context.Context, local bool, url *urlpkg.URL) {
-	if !local {
-		watch.Remote(life, url.Host, e.changed, func(state watch.State) {
-			e.tell(func(c *report.Content) { c.Remote = state })
-		})
-		return
-	}
-	armed := func() { e.tell(func(c *report.Content) { c.Local = "watching" }) }
-	root, err := filepath.EvalSymlinks(url.Path)
-	if err == nil {
-		err = watch.Local(life, root, e.ignored, e.changed, armed)
-	}
-	if err == nil || life.Err() != nil {
-		return
-	}
-	e.tell(func(c *report.Content) { c.Local = "polling" })
-	if errors.Is(err, watch.ErrLimit) {
-		e.log("%v: changes are looked for each 10 s", err)
-		return
-	}
-	e.log("cannot watch %s (%v): changes are looked for each 10 s", url.Path, err)
 }
 
 // ignores gives the rules by which the session was made as a function.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mutagen-io/mutagen/pkg/synchronization"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
+	"github.com/mutagen-io/mutagen/pkg/synchronization/rsync"
 
 	"paude/sync/report"
 )
@@ -18,18 +19,31 @@ import (
 // watched is an endpoint with a watcher of paude's own.
 type watched struct {
 	synchronization.Endpoint
-	changed chan struct{}
 	stop    context.CancelFunc
-	dirty   atomic.Bool
 	ignored func(path string, directory bool) bool
 	report  *report.File
 	pair    *pair
 	name    string
+
+	changed chan struct{} // has room for one: something changed since the last Poll
+	dirty   atomic.Bool   // something changed since the last scan
+	live    atomic.Bool   // every change is noticed
+	used    bool          // files were staged or changed through this endpoint since the last scan
+	last    *core.Snapshot
 }
 
 // laptop is the alpha side, pod the beta side.
 type laptop struct{ *watched }
 type pod struct{ *watched }
+
+// notice is what the watcher calls.
+func (e *watched) notice() {
+	e.dirty.Store(true)
+	select {
+	case e.changed <- struct{}{}:
+	default:
+	}
+}
 
 // Poll returns when mutagen's own endpoint noticed something or our watcher did.
 func (e *watched) Poll(ctx context.Context) error {
@@ -39,18 +53,41 @@ func (e *watched) Poll(ctx context.Context) error {
 	go func() { done <- e.Endpoint.Poll(inner) }()
 	select {
 	case err := <-done:
+		if ctx.Err() == nil {
+			e.dirty.Store(true)
+		}
 		return err
 	case <-e.changed:
-		e.dirty.Store(true)
 		cancel()
 		return <-done
 	}
 }
 
-// scan looks at the files again after a change that our watcher saw: an endpoint that polls would hand out its last
-// snapshot otherwise.
+// scan looks at the files only when something changed: a scan reads the facts of every file, and at the other end it
+// takes a round trip. What changes while it runs makes the next Poll return at once. An endpoint that was used must be
+// scanned again, mutagen insists on it; and one whose watcher is not live is always scanned.
 func (e *watched) scan(ctx context.Context, ancestor *core.Entry, full bool) (*core.Snapshot, error, bool) {
-	return e.Endpoint.Scan(ctx, ancestor, e.dirty.Swap(false) || full)
+	changed := e.dirty.Swap(false)
+	if !full && !changed && !e.used && e.last != nil && e.live.Load() {
+		return e.last, nil, false
+	}
+	snapshot, err, again := e.Endpoint.Scan(ctx, ancestor, true)
+	e.last, e.used = snapshot, false
+	if err != nil {
+		e.last = nil
+		e.dirty.Store(true)
+	}
+	return snapshot, err, again
+}
+
+func (e *watched) Stage(paths []string, digests [][]byte) ([]string, []*rsync.Signature, rsync.Receiver, error) {
+	e.used = true
+	return e.Endpoint.Stage(paths, digests)
+}
+
+func (e *watched) Transition(ctx context.Context, changes []*core.Change) ([]*core.Entry, []*core.Problem, bool, error) {
+	e.used = true
+	return e.Endpoint.Transition(ctx, changes)
 }
 
 func (e *watched) Shutdown() error {

@@ -86,7 +86,7 @@ func (e *laptop) Transition(ctx context.Context, changes []*core.Change) ([]*cor
 	if len(allowed) == 0 {
 		return results, nil, false, nil
 	}
-	made, problems, missing, err := e.Endpoint.Transition(ctx, allowed)
+	made, problems, missing, err := e.watched.Transition(ctx, allowed)
 	for k, entry := range made {
 		results[places[k]] = entry
 	}

@@ -27,14 +27,6 @@ const (
 // ErrLimit is given when the system allows no more watches: the caller goes on by polling.
 var ErrLimit = errors.New("the system's limit of file watches is reached (fs.inotify.max_user_watches)")
 
-// Signal wakes who waits on the channel, which has room for one.
-func Signal(changed chan<- struct{}) {
-	select {
-	case changed <- struct{}{}:
-	default:
-	}
-}
-
 // Skip says of a path relative to the root that its changes do not matter.
 type Skip func(relative string, directory bool) bool
 
@@ -44,9 +36,9 @@ type local struct {
 	watcher *fsnotify.Watcher
 }
 
-// Local signals after each burst of changes below root, until the context ends. It calls armed once, when every
+// Local calls changed after each burst of changes below root, until the context ends, and armed once, when every
 // directory is watched. It returns ErrLimit when there are more directories than watches.
-func Local(ctx context.Context, root string, skip Skip, changed chan<- struct{}, armed func()) error {
+func Local(ctx context.Context, root string, skip Skip, changed, armed func()) error {
 	watcher, err := fsnotify.NewBufferedWatcher(pendingEvents)
 	if err != nil {
 		return limited(err)
@@ -56,15 +48,15 @@ func Local(ctx context.Context, root string, skip Skip, changed chan<- struct{},
 	if err := w.add(root); err != nil {
 		return err
 	}
+	changed() // what came before every directory was watched
 	armed()
-	Signal(changed)
 	for ctx.Err() == nil {
 		relevant, err := w.next(ctx)
 		if err != nil {
 			return err
 		}
 		if relevant {
-			Signal(changed)
+			changed()
 		}
 	}
 	return nil

@@ -21,9 +21,9 @@ const (
 // State is what the other end's watcher says of itself: `watching`, `polling` or `down`.
 type State = string
 
-// Remote follows the watcher of the gate on host: each of its lines `changed` is a signal. When its connection ends it
+// Remote follows the watcher of the gate on host: each of its lines `changed` calls changed. When its connection ends it
 // is started again, after a growing pause. It returns when the context ends.
-func Remote(ctx context.Context, host string, changed chan<- struct{}, tell func(State)) {
+func Remote(ctx context.Context, host string, changed func(), tell func(State)) {
 	pause := firstPause
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -44,7 +44,7 @@ func Remote(ctx context.Context, host string, changed chan<- struct{}, tell func
 	}
 }
 
-func follow(ctx context.Context, host string, changed chan<- struct{}, tell func(State)) error {
+func follow(ctx context.Context, host string, changed func(), tell func(State)) error {
 	child := exec.CommandContext(ctx, ssh(), host, "watch")
 	child.Stderr = os.Stderr
 	child.WaitDelay = time.Second
@@ -68,16 +68,16 @@ func follow(ctx context.Context, host string, changed chan<- struct{}, tell func
 }
 
 // take obeys one line; at `watching` a change may have been missed since the last watcher.
-func take(line string, changed chan<- struct{}, tell func(State)) {
+func take(line string, changed func(), tell func(State)) {
 	switch line {
 	case "watching":
+		changed()
 		tell(line)
-		Signal(changed)
 	case "polling":
 		tell(line)
 		fmt.Fprintln(os.Stderr, "paude: the other end has more directories than file watches: it is polled each 10 s")
 	case "changed":
-		Signal(changed)
+		changed()
 	}
 }
 

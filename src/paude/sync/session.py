@@ -28,6 +28,7 @@ from paude.sync.selection import Outgoing
 from paude.sync.state import HALTED, SyncState, parse, parse_list
 
 POD_WORKSPACE = "/vol/workspace"
+_NET_S = 120
 _AS_JSON = ("--template", "{{json .}}\n")
 
 
@@ -80,6 +81,9 @@ def _options(name: str, outgoing: Outgoing, limits: Limits) -> tuple[str, ...]:
         "--mode=two-way-safe",
         "--symlink-mode=portable",
         "--ignore-vcs",
+        # Changes are noticed by the daemon's own watchers. This is the net below them, and costs a look at every file.
+        "--watch-mode=force-poll",
+        f"--watch-polling-interval={_NET_S}",
         "--default-file-mode=0644",
         "--default-directory-mode=0755",
         f"--probe-mode-alpha={probe}",
