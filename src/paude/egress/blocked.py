@@ -44,7 +44,8 @@ def parse(line: str) -> Denied | None:
 
 def _is_refusal(entry: dict[str, str]) -> bool:
     if entry["door"] == str(INNER_PORT):
-        return entry["tls"] == "terminate"
+        not_tls = entry["tls"] == "peek" and entry["result"] == "NONE_NONE"
+        return entry["tls"] == "terminate" or not_tls
     return "DENIED" in entry["result"]
 
 

@@ -195,6 +195,9 @@ def _log() -> Iterator[str]:
     yield "logfile_rotate 0"
     yield "buffered_logs off"
     yield "strip_query_terms on"
+    # Their defaults hold the client's name, for which squid would ask the resolver at each new client.
+    yield 'url_rewrite_extras "%>a"'
+    yield 'store_id_extras "%>a"'
 
 
 def _nothing_else() -> Iterator[str]:

@@ -1,0 +1,64 @@
+"""The names of the fake internet, the addresses behind them, and which of them are HTTPS origins."""
+
+from __future__ import annotations
+
+from itertools import cycle
+
+GATEWAY, INSIDE = "10.97.12.1", "10.97.12.2"
+RESOLVER = "198.51.100.53"
+# What the world answers for, besides its own block: addresses that a name must not be able to lead to. They belong to
+# the world while it is up, so that a defence that was taken away on purpose is seen to leak into it, and nowhere else.
+BLOCK = "198.51.100.0/24"
+FORBIDDEN = ("10.97.13.0/24", "100.64.13.0/24", "169.254.169.254/32")
+
+ALLOWED, OTHER, FORBIDDEN_HOST, WILD = "198.51.100.10", "198.51.100.11", "198.51.100.20", "198.51.100.12"
+LITERAL = "198.51.100.66"
+PRIVATE, SHARED, METADATA = "10.97.13.10", "100.64.13.10", "169.254.169.254"
+
+_A: dict[str, list[list[str]]] = {
+    "allowed.test": [[ALLOWED]],
+    "other.test": [[OTHER]],
+    "forbidden.test": [[FORBIDDEN_HOST]],
+    "api.model.test": [["198.51.100.13"]],
+    "aiplatform.test": [["198.51.100.14"]],
+    "us-east5-aiplatform.test": [["198.51.100.15"]],
+    "europe-west1-aiplatform.test": [["198.51.100.16"]],
+    "evil-aiplatform.test": [["198.51.100.21"]],
+    "registry.origin.test": [["198.51.100.17"]],
+    "private.test": [[PRIVATE]],
+    "shared.test": [[SHARED]],
+    "metadata.test": [[METADATA]],
+    "loopback.test": [["127.0.0.1"]],
+    "unspecified.test": [["0.0.0.0"]],
+    "mixed.test": [[ALLOWED, PRIVATE]],
+    "flip.test": [[ALLOWED], [PRIVATE]],
+    "mapped.test": [[]],
+}
+_AAAA = {"mapped.test": ["::ffff:" + PRIVATE], "loopback6.test": ["::1"]}
+# The owner of an address can claim any name for it: the trap for a proxy that looks addresses up.
+_PTR = {"66.100.51.198.in-addr.arpa": "allowed.test"}
+_BELOW = {"wild.test": [WILD]}
+_turns = {name: cycle(answers) for name, answers in _A.items()}
+
+
+def names() -> list[str]:
+    """Every name that the origins' certificate holds."""
+    return [*_A, *(f"*.{name}" for name in _BELOW), "literal.test"]
+
+
+def lookup(name: str, kind: str) -> list[str] | None:
+    """The answers for a name and a type (`A`, `AAAA`, `PTR`), or None when there is no such name."""
+    if kind == "PTR":
+        return [_PTR[name]] if name in _PTR else None
+    if name in _turns or name in _AAAA:
+        return _AAAA.get(name, []) if kind == "AAAA" else next(_turns[name]) if kind == "A" and name in _turns else []
+    parent = name.partition(".")[2]
+    if parent in _BELOW:
+        return _BELOW[parent] if kind == "A" else []
+    return None
+
+
+def addresses(where: str) -> set[str]:
+    """The IPv4 addresses of a name, or the address itself."""
+    known = {address for answers in _A.get(where, []) for address in answers}
+    return known or set(_BELOW.get(where.partition(".")[2], [])) or {where}
