@@ -5,6 +5,7 @@ Each calls one package; which step waits for which is not decided here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -93,7 +94,8 @@ class Laptop:
     @asynccontextmanager
     async def connect_gate(self, pod: Pod, keys: SessionKeys) -> AsyncIterator[Gate]:
         """An ssh connection to the gate, which may have been running for a moment only."""
-        async with gate_of(pod, self.name, self.paths, keys) as connection:
+        # No limit of its own: a step beside this one watches the pod, and the command has a limit.
+        async with gate_of(pod, self.name, self.paths, keys, within_s=math.inf) as connection:
             yield Gate(connection)
 
     async def announce_image(self, gate: Gate, image: Pushed) -> None:

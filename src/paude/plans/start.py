@@ -45,6 +45,8 @@ def on_kubernetes(k: Start, laptop: Laptop) -> Plan:
     volume = plan.step(k.claim_volume, anchor)
     pod = plan.step(k.create_pod, gate_image, image_name, policy, pull, anchor, after=[secrets, volume])
 
+    plan.step(k.watch_gate, pod)
+
     # The workspace, through the gate.
     gate = plan.step(laptop.connect_gate, pod, keys)
     announced = plan.step(laptop.announce_image, gate, image)

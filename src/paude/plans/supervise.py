@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import anyio
@@ -17,6 +18,12 @@ from paude.supervisor.server import serve
 from paude.sync.daemon import daemon
 from paude.tunnel.base import Dialer
 from paude.tunnel.portforward import PodPortForward
+
+
+@asynccontextmanager
+async def _sync_daemon(paths: Paths) -> AsyncIterator[None]:
+    async with daemon(paths):
+        yield
 
 
 async def supervise(paths: Paths) -> None:
@@ -36,4 +43,4 @@ async def supervise(paths: Paths) -> None:
                     clusters[where] = await stack.enter_async_context(connected(record, paths))
             return PodPortForward(clusters[where].access, record.namespace, record.pod)
 
-        await serve(paths, resolve, partial(daemon, paths))
+        await serve(paths, resolve, partial(_sync_daemon, paths))

@@ -9,25 +9,27 @@ from __future__ import annotations
 import anyio
 from anyio.abc import ByteStream
 
-from paude.errors import ConnectionLost
+from paude.errors import ConnectionLost, PaudeError, SessionGone
 from paude.tunnel.base import Dialer
 
 WITHIN_S = 30.0
 _FIRST_PAUSE_S = 0.03
-_LONGEST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 0.2
 
 
 async def dial_when_ready(dialer: Dialer, port: int, within_s: float = WITHIN_S) -> ByteStream:
     """A stream on which the server has spoken already; its words are still to be read.
 
-    Raises ConnectionLost when nothing answers within `within_s` seconds, and at once what `dial` raises beside it.
+    A pod whose sandbox is not made yet is answered with 404, so that counts as not ready too. Raises ConnectionLost
+    or SessionGone when nothing answers within `within_s` seconds, and at once what `dial` raises beside them.
     """
-    pause, last = _FIRST_PAUSE_S, ConnectionLost(f"nothing answers at port {port} of the pod")
+    last: PaudeError = ConnectionLost(f"nothing answers at port {port} of the pod")
+    pause = _FIRST_PAUSE_S
     with anyio.move_on_after(within_s):
         while True:
             try:
                 return await _spoken(await dialer.dial(port))
-            except ConnectionLost as exc:
+            except (ConnectionLost, SessionGone) as exc:
                 last = exc
             await anyio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)

@@ -234,13 +234,13 @@ class Start:
     async def create_pod(
         self, gate: Pushed, image: str, address: str | None, pull: tuple[str, ...], anchor: Anchor
     ) -> AsyncIterator[Pod]:
-        """Create the pod and wait until its gate runs; the agent in it still waits for its leave."""
+        """Create the pod and wait until it has a node; its gate comes up next, the agent waits for its leave."""
         spec = self._pod_spec(gate, image, address, pull, anchor)
         cluster = anchor.cluster
         obj = manifests.stateful_set(spec, anchor.object)
         async with self._durable(cluster, obj, undo=self._take_back_pod(cluster)):
             await pods.replace_broken(cluster, self._request.identity.name, spec.gate_image, spec.agent_image)
-            uid = await pods.until(cluster, self._request.identity.name, _gate_runs)
+            uid = await pods.until(cluster, self._request.identity.name, _has_node)
             yield Pod(cluster, pods.pod_name(self._request.identity.name), uid)
 
     def _pod_spec(
@@ -270,6 +270,10 @@ class Start:
                 raise _left(cluster, "pod", pods.pod_name(who.name))
 
         return undo
+
+    async def watch_gate(self, pod: Pod) -> None:
+        """Until the gate runs: this is what tells why it does not. The kubelet tells of success up to 2 s late."""
+        await pods.until(pod.cluster, self._request.identity.name, _gate_runs)
 
     async def check_agent_image(self, pod: Pod, image: Pushed) -> None:
         """What the pod runs must be what was pushed: a tag says nothing, a digest does."""
@@ -323,10 +327,14 @@ class Start:
             raise error
 
 
-def _gate_runs(pod: Object) -> str | None:
+def _has_node(pod: Object) -> str | None:
     if pod["metadata"].get("deletionTimestamp"):
         return None
-    return str(pod["metadata"]["uid"]) if reasons.running(pod, "gate") else None
+    return str(pod["metadata"]["uid"]) if pod["spec"].get("nodeName") else None
+
+
+def _gate_runs(pod: Object) -> bool | None:
+    return True if _has_node(pod) and reasons.running(pod, "gate") else None
 
 
 def _leftover(cluster: Cluster, kind: str, name: str) -> Leftover:
