@@ -1,0 +1,92 @@
+"""Speaking with the supervisor: start it when it is not there, ask it, end it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anyio
+
+from paude.errors import ConnectionLost
+from paude.settings import Paths
+from paude.ssh import fdpass
+from paude.supervisor.server import PROTOCOL
+from paude.tunnel.local import LocalStream
+
+_ANSWER_S = 5.0
+_END_S = 15.0
+
+
+async def ensure(paths: Paths) -> None:
+    """Start a supervisor unless one answers; one that speaks another protocol is replaced.
+
+    Raises ConnectionLost, with where to look, when none comes to life.
+    """
+    hello = await _ask(paths, "!hello")
+    if hello is not None and hello.get("protocol") != PROTOCOL:
+        await stop(paths)
+        hello = None
+    if hello is None:
+        await anyio.to_thread.run_sync(_start, paths)
+
+
+async def status(paths: Paths) -> dict[str, Any] | None:
+    """What it does, or None when there is none."""
+    return await _ask(paths, "!status")
+
+
+async def stop(paths: Paths) -> None:
+    """End it, and return when it has ended; harmless when there is none. Raises ConnectionLost when it does not end."""
+    with anyio.move_on_after(_END_S):
+        if await _ask(paths, "!stop") is not None:
+            # It removes its socket last; that has no portable event.
+            while paths.supervisor_socket.exists():  # noqa: ASYNC110
+                await anyio.sleep(0.02)
+        return
+    raise ConnectionLost("the supervisor does not end", hint=_hint(paths))
+
+
+async def forget(paths: Paths, name: str) -> None:
+    """Close all streams to the session `name`."""
+    await _ask(paths, f"!forget {name}")
+
+
+async def sessions_changed(paths: Paths) -> None:
+    """Tell it that a record came or went."""
+    await _ask(paths, "!sessions-changed")
+
+
+def _start(paths: Paths) -> None:
+    try:
+        fdpass.connected(str(paths.supervisor_socket), str(paths.state)).close()
+    except OSError as exc:
+        raise ConnectionLost("the supervisor does not start", why=str(exc), hint=_hint(paths)) from exc
+
+
+async def _ask(paths: Paths, question: str) -> dict[str, Any] | None:
+    try:
+        stream = await LocalStream.over(fdpass.dialled(str(paths.supervisor_socket)))
+    except OSError:
+        return None
+    try:
+        with anyio.fail_after(_ANSWER_S):
+            await stream.send(f"{question}\n".encode("ascii"))
+            return await _answer(stream)
+    except (TimeoutError, ValueError, anyio.BrokenResourceError) as exc:
+        raise ConnectionLost("the supervisor does not answer", hint=_hint(paths)) from exc
+    finally:
+        await stream.aclose()
+
+
+async def _answer(stream: LocalStream) -> dict[str, Any]:
+    told = b""
+    async for part in stream:
+        told += part
+    found = json.loads(told)
+    if not isinstance(found, dict):
+        raise ValueError(told)
+    return found
+
+
+def _hint(paths: Paths) -> str:
+    return f"its log is {paths.state / 'supervisor.log'}"

@@ -1,0 +1,358 @@
+"""`attach` at a real pseudo-terminal, to a real tmux behind a real sshd, over a link that fails on command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.abc import ByteStream
+
+from paude.errors import ConnectionLost, LoginExpired, PaudeError, SessionGone, UsageError
+from paude.ssh.screen import RESET
+from paude.ssh.shell import AgentEnded, AttachResult, Detached, Identity, Remote, State, Tempo, attach
+from paude.ssh.terminal import Terminal
+from paude.tunnel.link import Senses
+from relay import Relay, relay
+from ssh_server import Sshd, sshd
+from terminal_user import Tmux, User, tmux
+
+QUICK = Tempo(keepalive=0.15, silence=0.4, gone_after=0.3)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Sshd]:
+    with sshd(tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Tmux]:
+    with tmux(tmp_path, "cat") as one:
+        yield one
+
+
+@dataclass
+class Link:
+    """The dialer: TCP through a relay, or an error on demand."""
+
+    relay: Relay
+    error: PaudeError | None = None
+
+    async def dial(self, port: int) -> ByteStream:
+        if self.error is not None:
+            raise self.error
+        try:
+            return await anyio.connect_tcp("127.0.0.1", self.relay.port)
+        except OSError as exc:
+            raise ConnectionLost("no way", why=str(exc)) from exc
+
+
+@dataclass
+class Clock:
+    """The senses, as the test wants them."""
+
+    jump: float = 0.0
+    address: str | None = "192.0.2.1"
+
+    @property
+    def senses(self) -> Senses:
+        return Senses(lambda: anyio.current_time() + self.jump, anyio.current_time, lambda: self.address)
+
+
+@dataclass
+class Attached:
+    """A running attach and everything around it."""
+
+    user: User
+    link: Link
+    clock: Clock
+    states: list[State] = field(default_factory=list)
+    result: AttachResult | Exception | None = None
+    over: anyio.Event = field(default_factory=anyio.Event)
+    news: anyio.Event = field(default_factory=anyio.Event)
+
+    def told(self, state: State) -> None:
+        self.states.append(state)
+        self.news.set()
+        self.news = anyio.Event()
+
+    async def becomes(self, state: State, seconds: float = 10) -> None:
+        with anyio.fail_after(seconds):
+            while not self.states or self.states[-1] is not state:
+                await self.news.wait()
+
+    async def ends(self, seconds: float = 10) -> AttachResult | Exception | None:
+        with anyio.fail_after(seconds):
+            await self.over.wait()
+        return self.result
+
+
+@asynccontextmanager
+async def attached(server: Sshd, agent: Tmux, tempo: Tempo = QUICK) -> AsyncIterator[Attached]:
+    remote = Remote(server.port, server.user, str(agent.socket), ended=str(server.directory / "ended"))
+    identity = Identity(server.client.private_openssh, server.host.public_openssh)
+    user = User()
+    async with relay(("127.0.0.1", server.port)) as way, anyio.create_task_group() as tasks:
+        one = Attached(user, Link(way), Clock())
+
+        async def run() -> None:
+            terminal = Terminal(user.slave, user.slave, kind="xterm-256color")
+            try:
+                one.result = await attach(
+                    one.link, identity, terminal, remote=remote, senses=one.clock.senses, tempo=tempo, told=one.told
+                )
+            except PaudeError as exc:
+                one.result = exc
+            one.over.set()
+
+        tasks.start_soon(run)
+        try:
+            yield one
+        finally:
+            tasks.cancel_scope.cancel()
+    user.close()
+
+
+async def test_what_is_typed_arrives_and_what_is_shown_is_seen(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        one.user.type(b"hello\r")
+        await one.user.sees(b"hello\r\nhello")
+
+
+async def test_leaving_restores_the_terminal_and_keeps_the_session(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        assert not one.user.restored
+        one.user.type(b"~.")
+        assert await one.ends() == Detached()
+        assert one.user.restored
+        await one.user.sees(RESET)
+        assert agent("has-session", "-t", "agent") == ""
+
+
+async def test_tmuxs_own_detach_is_a_detach(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        one.user.type(b"\x02d")
+        assert await one.ends() == Detached()
+
+
+async def test_the_end_of_the_session_is_the_agents_end(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        one.user.type(b"\x04")
+        assert await one.ends() == AgentEnded(None)
+
+
+@pytest.mark.parametrize(("left", "code"), [({"code": 3}, 3), ({"code": "\x1b[31m"}, None), ({"code": 99999}, None)])
+async def test_the_agents_exit_code_is_a_number_or_nothing(server: Sshd, agent: Tmux, left: dict, code: int | None):
+    (server.directory / "ended").write_text(json.dumps(left))
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        one.user.type(b"\x02d")
+        assert await one.ends() == AgentEnded(code)
+
+
+async def test_after_a_cut_it_is_live_again_and_what_was_typed_meanwhile_arrives_once(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        one.link.relay.cut()
+        await one.becomes(State.DOWN)
+        one.user.type(b"meanwhile\r")
+        await one.user.sees(b"10 keys held")
+        one.link.relay.mend()
+        await one.becomes(State.LIVE)
+        await one.user.sees(b"meanwhile\r\nmeanwhile")
+        assert agent("capture-pane", "-p", "-t", "agent").split() == ["meanwhile", "meanwhile"]
+
+
+async def test_fifty_cuts_are_fifty_reconnections(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one:
+        for _ in range(10):
+            await one.becomes(State.LIVE)
+            one.link.relay.cut()
+            await one.becomes(State.DOWN)
+            one.link.relay.mend()
+        await one.becomes(State.LIVE)
+        one.user.type(b"still here\r")
+        await one.user.sees(b"still here\r\nstill here")
+        assert len(agent.clients()) == 1
+
+
+async def test_a_black_hole_is_shown_and_keys_are_held_until_the_link_is_back(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        one.link.relay.stall()
+        await one.user.sees(b"no answer")
+        one.user.type(b"abc\r")
+        await one.user.sees(b"4 keys held")
+        one.link.relay.flow()
+        await one.becomes(State.LIVE)
+        await one.user.sees(b"abc\r\nabc")
+        assert agent("capture-pane", "-p", "-t", "agent").split() == ["abc", "abc"]
+
+
+async def test_a_stall_that_ends_keeps_or_replaces_the_client_but_never_doubles_it(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one:
+        for number in range(5):
+            await one.becomes(State.LIVE)
+            one.link.relay.stall()
+            await one.becomes(State.SUSPECT)
+            one.link.relay.flow()
+            await one.becomes(State.LIVE)
+            one.user.type(b"n%d\r" % number)
+            await one.user.sees(b"n%d\r\nn%d" % (number, number))
+        assert len(agent.clients()) == 1
+
+
+async def test_held_keys_never_reach_another_tmux_server(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        one.link.relay.cut()
+        await one.becomes(State.DOWN)
+        one.user.type(b"rm -rf x\r")
+        await one.user.sees(b"9 keys held")
+        agent("kill-server")
+        agent.begin("cat")
+        one.link.relay.mend()
+        await one.becomes(State.LIVE)
+        one.user.type(b"new\r")
+        await one.user.sees(b"new\r\nnew")
+        assert agent("capture-pane", "-p", "-t", "agent").split() == ["new", "new"]
+
+
+async def test_held_keys_can_be_dropped(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        one.link.relay.cut()
+        await one.becomes(State.DOWN)
+        one.user.type(b"oops")
+        await one.user.sees(b"4 keys held")
+        one.user.type(b"\x03x")
+        await one.user.sees(b"1 keys held")
+        one.link.relay.mend()
+        await one.becomes(State.LIVE)
+        one.user.type(b"\r")
+        await one.user.sees(b"x\r\nx")
+        assert agent("capture-pane", "-p", "-t", "agent").split() == ["x", "x"]
+
+
+async def test_a_second_laptop_stays_attached_when_the_first_reconnects(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one, attached(server, agent) as other:
+        await one.becomes(State.LIVE)
+        await other.becomes(State.LIVE)
+        one.link.relay.cut()
+        await one.becomes(State.DOWN)
+        one.link.relay.mend()
+        await one.becomes(State.LIVE)
+        other.user.type(b"both\r")
+        await one.user.sees(b"both")
+        await other.user.sees(b"both\r\nboth")
+        assert other.states == [State.CONNECTING, State.LIVE]
+        assert len(agent.clients()) == 2
+
+
+async def test_leaving_works_while_the_link_is_down(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        one.link.relay.stall()
+        await one.becomes(State.SUSPECT)
+        one.user.type(b"\r~.")
+        assert await one.ends() == Detached()
+        assert one.user.restored
+
+
+async def test_waking_up_connects_anew_at_once(server: Sshd, agent: Tmux):
+    async with attached(server, agent, Tempo(keepalive=60, silence=120)) as one:
+        await one.becomes(State.LIVE)
+        one.link.relay.stall()
+        one.clock.jump = 3600
+        await one.becomes(State.SUSPECT)
+        one.user.type(b"awake\r")
+        one.link.relay.flow()
+        await one.becomes(State.LIVE)
+        await one.user.sees(b"awake")
+        assert one.link.relay.dials > 1
+
+
+async def test_another_network_makes_it_ask_and_a_living_link_stays(server: Sshd, agent: Tmux):
+    async with attached(server, agent, Tempo(keepalive=60, silence=120)) as one:
+        await one.becomes(State.LIVE)
+        one.clock.address = "192.0.2.7"
+        await one.becomes(State.SUSPECT)
+        await one.becomes(State.LIVE)
+        one.user.type(b"here\r")
+        await one.user.sees(b"here\r\nhere")
+        assert len(agent.clients()) == 1
+
+
+async def test_the_window_follows_the_terminal(server: Sshd, tmp_path: Path):
+    with tmux(tmp_path, "sh -c 'while read x; do stty size; done'") as agent:
+        async with attached(server, agent) as one:
+            await one.becomes(State.LIVE)
+            one.user.type(b"\r")
+            await one.user.sees(b"24 80")
+            agent("set-hook", "-g", "client-resized", "send-keys -t agent Enter")
+            one.user.resize(100, 30)
+            os.kill(os.getpid(), signal.SIGWINCH)  # this terminal does not control the test
+            await one.user.sees(b"30 100")
+
+
+@pytest.mark.parametrize(
+    "error", [LoginExpired("the cluster does not accept your login"), SessionGone("the pod is gone")]
+)
+async def test_what_reconnecting_cannot_heal_ends_it_with_the_reason(server: Sshd, agent: Tmux, error: PaudeError):
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        one.link.error = error
+        one.link.relay.cut()
+        assert await one.ends() is error
+        assert one.user.restored
+
+
+async def test_a_pod_that_comes_back_in_time_is_not_gone(server: Sshd, agent: Tmux):
+    async with attached(server, agent, Tempo(keepalive=0.15, silence=0.4, gone_after=60)) as one:
+        await one.becomes(State.LIVE)
+        one.link.error = SessionGone("the pod is gone")
+        one.link.relay.cut()
+        await one.user.sees(b"may come back")
+        one.link.error = None
+        one.link.relay.mend()
+        await one.becomes(State.LIVE)
+
+
+async def test_a_long_outage_is_met_with_few_dials(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        before = len(one.link.relay.dial_times)
+        one.link.relay.cut()
+        await one.becomes(State.DOWN)
+        await one.user.sees(b"link lost 5 s")
+        times = one.link.relay.dial_times[before:]
+        assert len(times) >= 2
+        assert all(sum(t <= u < t + 1 for u in times) <= 5 for t in times)
+
+
+async def test_without_a_terminal_it_refuses():
+    with open(os.devnull) as nothing, pytest.raises(UsageError):
+        async with Terminal(nothing.fileno(), nothing.fileno()).raw():
+            pass
+
+
+async def test_nothing_outlives_it(server: Sshd, agent: Tmux):
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(2):
+        async with attached(server, agent) as one:
+            await one.becomes(State.LIVE)
+            one.user.type(b"~.")
+            await one.ends()
+    assert Path(f"/proc/self/task/{os.getpid()}/children").read_text().split() == [str(server.pid)]
+    assert len(os.listdir("/proc/self/fd")) <= before
