@@ -8,7 +8,6 @@ and kr8s is given one finished context. Nothing here opens a connection.
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ import yaml
 from paude.errors import LoginExpired, SettingsError
 
 Section = Mapping[str, Any]  # YAML of others: any value may stand anywhere
+
+_LARGEST = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Target:
 def files_from(flag: Path | None, environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
     """The kubeconfig files that count: `--kubeconfig`, else `KUBECONFIG`, else `~/.kube/config`."""
     if flag is not None:
-        return (flag,)
-    listed = [Path(p) for p in environment.get("KUBECONFIG", "").split(os.pathsep) if p]
+        return (flag.absolute(),)  # records keep it, and they are read in other directories
+    listed = [Path(p).absolute() for p in environment.get("KUBECONFIG", "").split(os.pathsep) if p]
     return tuple(listed) or (Path(environment.get("HOME", "~")).expanduser() / ".kube" / "config",)
 
 
@@ -75,8 +76,10 @@ def choose(files: Sequence[Path], *, context: str | None = None, namespace: str 
     if entry is None:
         known = ", ".join(sorted(merged.contexts)) or "none"
         raise SettingsError(f"there is no context {name!r}", why=f"known contexts: {known}", hint="see --context")
-    cluster, user = str(entry.get("cluster", "")), str(entry.get("user", ""))
-    return _target(merged, cluster, user, namespace or str(entry.get("namespace") or "default"), name)
+    cluster, user = _text(entry.get("cluster")), _text(entry.get("user"))
+    if user and user not in merged.users:
+        raise SettingsError(f"the kubeconfig has no user {user!r}", why=f"the context {name!r} names it")
+    return _target(merged, cluster, user, namespace or _text(entry.get("namespace")) or "default", name)
 
 
 def find(files: Sequence[Path], *, server: str, user: str, namespace: str) -> Target:
@@ -86,7 +89,7 @@ def find(files: Sequence[Path], *, server: str, user: str, namespace: str) -> Ta
     """
     merged = _merge(files)
     for cluster, entry in merged.clusters.items():
-        if entry.get("server") == server and user in merged.users:
+        if _server(entry) == server.rstrip("/") and (user in merged.users or not user):
             return _target(merged, cluster, user, namespace, "")
     raise LoginExpired(
         f"no kubeconfig knows {user} at {server} any more",
@@ -120,23 +123,48 @@ def _merge(files: Sequence[Path]) -> _Merged:
         _take(clusters, document, "clusters", "cluster", file)
         _take(users, document, "users", "user", file)
         _take(contexts, document, "contexts", "context", file)
-        current = current or str(document.get("current-context") or "")
+        current = current or _text(document.get("current-context"))
     return _Merged(present, clusters, users, contexts, current)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without merge keys: a few lines of them grow into more pairs than any memory holds."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.constructor.ConstructorError(None, None, "merge keys are not read", node.start_mark)
 
 
 def _read(file: Path) -> Section:
     try:
-        document = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
-        raise SettingsError(f"{file} cannot be read as a kubeconfig", why=str(exc)) from exc
+        with file.open("rb") as source:
+            data = source.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise SettingsError(f"{file} is too large for a kubeconfig")
+        document = yaml.load(data.decode(), _Loader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as exc:
+        raise SettingsError(f"{file} cannot be read as a kubeconfig", why=_reason(exc)) from exc
+    if document is None:
+        return {}  # kubectl takes an empty file for one without contexts
     if not isinstance(document, dict):
         raise SettingsError(f"{file} is not a kubeconfig")
     return document
 
 
+def _reason(exc: Exception) -> str:
+    """Why a file could not be read, without the lines themselves: they may hold a token."""
+    if isinstance(exc, yaml.MarkedYAMLError):
+        mark = exc.problem_mark or exc.context_mark
+        return f"line {mark.line + 1}: {exc.problem}" if mark else str(exc.problem)
+    if isinstance(exc, RecursionError):
+        return "it is nested too deeply"
+    return "it is not text" if isinstance(exc, UnicodeDecodeError) else str(exc)
+
+
 def _take(into: dict[str, Section], document: Section, plural: str, singular: str, file: Path) -> None:
-    for item in document.get(plural) or []:
-        name, body = item.get("name"), item.get(singular) or {}
+    listed = document.get(plural)
+    for item in listed if isinstance(listed, list) else ():
+        name, body = (item.get("name"), item.get(singular) or {}) if isinstance(item, dict) else (None, None)
         if isinstance(name, str) and isinstance(body, dict) and name not in into:
             into[name] = _absolute(body, file.parent)
 
@@ -147,15 +175,27 @@ def _absolute(body: Section, base: Path) -> Section:
     return {k: str(base / v) if k in paths and isinstance(v, str) and v else v for k, v in body.items()}
 
 
+def _text(value: object) -> str:
+    """A value as a name: numbers are taken as they are written, lists and mappings are none."""
+    return str(value) if isinstance(value, str | int) else ""
+
+
+def _server(entry: Section) -> str:
+    return _text(entry.get("server")).rstrip("/")
+
+
 def _target(merged: _Merged, cluster: str, user: str, namespace: str, context: str) -> Target:
-    if cluster not in merged.clusters or not merged.clusters[cluster].get("server"):
+    if cluster not in merged.clusters:
         raise SettingsError(f"the kubeconfig has no cluster {cluster!r}")
+    server = _server(merged.clusters[cluster])
+    if not server.startswith(("https://", "http://")):
+        raise SettingsError(f"the kubeconfig's cluster {cluster!r} has no server's address", why=repr(server[:200]))
     entry = dict(merged.users.get(user, {}))
-    token_file = entry.pop("tokenFile", None)
-    if token_file and not entry.get("token"):
-        entry["token"] = _file(Path(token_file)).decode().strip()  # kr8s ignores tokenFile
+    token_file = _text(entry.pop("tokenFile", None))
+    if token_file:
+        entry["token"] = _token(Path(token_file))  # kr8s ignores tokenFile; kubectl prefers it
     return Target(
-        server=str(merged.clusters[cluster]["server"]).rstrip("/"),
+        server=server,
         namespace=namespace,
         user=user,
         context=context,
@@ -166,13 +206,20 @@ def _target(merged: _Merged, cluster: str, user: str, namespace: str, context: s
 
 
 def _blob(entry: Section, key: str) -> bytes | None:
-    if inline := entry.get(f"{key}-data"):
+    if inline := _text(entry.get(f"{key}-data")):
         try:
-            return base64.b64decode(str(inline), validate=False)
-        except binascii.Error as exc:
+            return base64.b64decode(inline, validate=False)
+        except ValueError as exc:
             raise SettingsError(f"the kubeconfig's {key}-data is not base64") from exc
-    path = entry.get(key)
-    return _file(Path(str(path))) if path else None
+    path = _text(entry.get(key))
+    return _file(Path(path)) if path else None
+
+
+def _token(path: Path) -> str:
+    try:
+        return _file(path).decode("ascii").strip()
+    except UnicodeDecodeError as exc:
+        raise SettingsError(f"{path}, which the kubeconfig names, holds no token") from exc
 
 
 def _file(path: Path) -> bytes:
