@@ -108,9 +108,9 @@ def sources(module: Path) -> Iterator[Path]:
             yield path
 
 
-def fingerprint(root: Path, program: Program, target: str, go: list[str]) -> str:
-    """A hash over all that the binary depends on."""
-    whole = hashlib.sha256(f"{program} {target} {go_version(go)}".encode())
+def fingerprint(root: Path, program: Program, target: str) -> str:
+    """A hash over the sources and what is made of them. Not over Go: a checkout meets several, and each will do."""
+    whole = hashlib.sha256(f"{program} {target}".encode())
     for path in sources(root / program.module):
         whole.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return whole.hexdigest()
@@ -120,7 +120,7 @@ def build(root: Path, program: Program, target: str, go: list[str]) -> Path:
     """Build one binary for one platform, unless it is there and made from the same sources."""
     binary = root / ARTIFACTS / "bin" / target / program.name
     mark = binary.parent / f".{program.name}.made-from"
-    wanted = fingerprint(root, program, target, go)
+    wanted = fingerprint(root, program, target)
     if binary.exists() and mark.exists() and mark.read_text() == wanted:
         return binary
     print(f"building {program.name} for {target}", file=sys.stderr)
