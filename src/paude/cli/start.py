@@ -35,7 +35,8 @@ def start(
         str | None, typer.Option(envvar="PAUDE_REGISTRY", help="Where images are pushed to: HOST[:PORT][/PATH].")
     ] = None,
     registry_ca: Annotated[
-        Path | None, typer.Option(envvar="PAUDE_REGISTRY_CA", help="The registry's CA certificates, else the cluster's.")
+        Path | None,
+        typer.Option(envvar="PAUDE_REGISTRY_CA", help="The registry's CA certificates, else the cluster's."),
     ] = None,
     pull_secret: Annotated[str | None, typer.Option(help="An existing Secret to pull images with.")] = None,
     allow: Annotated[list[str] | None, typer.Option(help="A host the agent may reach; may be repeated.")] = None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
+
 from paude import report
 from paude.backends.kubernetes.pods import Pod
 from paude.errors import PaudeError
@@ -16,6 +18,8 @@ from paude.settings import Paths
 from paude.ssh import ssh_config
 from paude.supervisor import client as supervisor
 from paude.sync import history, session
+
+FLUSH_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,12 @@ class Homecoming:
         if pod is None:
             return Losses((f"the pod of {name} does not run, so its last changes cannot be brought over",))
         try:
-            await session.flush(self.paths, name)
-        except PaudeError as error:
-            return Losses((f"the last changes could not be brought over: {error}",))
-        state = await session.state(self.paths, name)
+            with anyio.fail_after(FLUSH_S):
+                await session.resume(self.paths, name)  # at once, where it was about to try again later
+                await session.first_cycle(self.paths, name)
+                state = await session.flush(self.paths, name)
+        except (PaudeError, TimeoutError) as error:
+            return Losses((f"the last changes could not be brought over: {error or 'no connection'}",))
         conflicts = (f"a conflict at {conflict.path}" for conflict in state.conflicts)
         held = (f"{path} was held by the guard" for path in state.held)
         return Losses((*conflicts, *held))

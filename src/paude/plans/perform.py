@@ -73,9 +73,7 @@ async def _bring_home(record: Record, paths: Paths, display: OpenDisplay, limit_
             return outputs[judged].sentences
 
 
-async def take_down(
-    record: Record, paths: Paths, display: OpenDisplay, *, keep_volume: bool, limit_s: float
-) -> None:
+async def take_down(record: Record, paths: Paths, display: OpenDisplay, *, keep_volume: bool, limit_s: float) -> None:
     """Remove the session from the cluster and, without its volume, from the records. May be repeated."""
     if not record.server:
         records.forget(paths, record.name)  # it was killed before it reached the cluster

@@ -152,9 +152,7 @@ async def delete(cluster: Cluster, identity: Identity, *, grace_s: int | None, w
     return await ownership.gone(cluster, "Pod", name, pod["metadata"]["uid"], within_s)
 
 
-async def log_lines(
-    cluster: Cluster, pod: str, container: str, *, follow: bool, previous: bool
-) -> AsyncIterator[str]:
+async def log_lines(cluster: Cluster, pod: str, container: str, *, follow: bool, previous: bool) -> AsyncIterator[str]:
     """The lines of a container's log. Raises NotFound when there is no such pod or container."""
     params = {"container": container, "follow": str(follow).lower(), "previous": str(previous).lower()}
     async for line in cluster.lines(f"pods/{pod}/log", params, doing=f"read the log of {container}"):
