@@ -59,13 +59,13 @@ func (j *Judge) state(round Round) string {
 		j.Rounds = 0
 		return j.open(round)
 	}
+	if saw(round, Unproven) { // then a silent proxy proves nothing either
+		j.Rounds = 0
+		return Unknown
+	}
 	if round.Answer == nil {
 		j.Rounds = 0
 		return Unreachable
-	}
-	if saw(round, Unproven) {
-		j.Rounds = 0
-		return Unknown
 	}
 	j.Rounds++
 	if j.Rounds < cleanRounds {

@@ -56,6 +56,8 @@ func TestVerdicts(t *testing.T) {
 			[]Round{round(0, false, clean...), round(1, false, clean...)}, "proxy-unreachable proxy-unreachable"},
 		{"a probe that was never sent proves nothing", false,
 			[]Round{round(0, true, dark...), round(1, true, dark...)}, "unknown unknown"},
+		{"a proxy that could not be asked is not taken for a silent one", false,
+			[]Round{round(0, false, dark...)}, "unknown"},
 		{"the node's own address only warns", false,
 			[]Round{round(0, true, Warning), round(1, true, Warning)}, "unknown clean"},
 	} {

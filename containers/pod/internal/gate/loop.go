@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"time"
 
 	"paude/pod/internal/fence"
@@ -12,7 +13,7 @@ import (
 )
 
 const (
-	calm       = 60 * time.Second
+	interval   = 60 * time.Second // unless PAUDE_FENCE_INTERVAL says otherwise
 	firstPause = 300 * time.Millisecond
 	lastPause  = 15 * time.Second
 )
@@ -21,7 +22,7 @@ const (
 func watchFence(ctx context.Context, settings fence.Settings, state *State) {
 	// A gate that was started again beside a running agent has nothing to wait for.
 	judge := fence.NewJudge(mark.Exists(paths.Leave))
-	pause := firstPause
+	calm, pause := calmInterval(), firstPause
 	for ctx.Err() == nil {
 		before := judge.State
 		for _, round := range settings.Pair(ctx, judge.Resolvers) {
@@ -35,7 +36,7 @@ func watchFence(ctx context.Context, settings fence.Settings, state *State) {
 			}
 		}
 		publish(judge.Verdict, state, before)
-		pause = nextPause(pause, judge.State, before)
+		pause = nextPause(pause, calm, judge.State, before)
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
@@ -53,11 +54,18 @@ func publish(verdict fence.Verdict, state *State, before string) {
 	state.Judged(verdict)
 }
 
-func nextPause(pause time.Duration, state, before string) time.Duration {
+func calmInterval() time.Duration {
+	if given, err := time.ParseDuration(os.Getenv("PAUDE_FENCE_INTERVAL")); err == nil && given > 0 {
+		return given
+	}
+	return interval
+}
+
+func nextPause(pause, calm time.Duration, state, before string) time.Duration {
 	switch {
 	case state == fence.Clean:
 		return calm
-	case state != before || pause == calm:
+	case state != before:
 		return firstPause
 	default:
 		return min(pause*3/2, lastPause)

@@ -1,0 +1,162 @@
+"""The fence against a real wall: packet filters in the pod's own network that a test can tear down."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from podside.fixtures import NewPod, new_pod, pod_images, ready  # noqa: F401
+from podside.pod import Pod, until
+
+pytestmark = pytest.mark.podman
+
+PEERS = Path(__file__).parent / "podside/peers.py"
+PLACES = {"PAUDE_FENCE": "on", "PAUDE_PROXY": "127.0.0.9", "KUBERNETES_SERVICE_HOST": "127.0.0.11"}
+FENCE = PLACES | {"KUBERNETES_SERVICE_PORT": "443", "PAUDE_FENCE_INTERVAL": "1s"}
+# Each stands for one hole in a policy.
+HOLES = {
+    "canary": ("-d", "127.0.0.9", "-p", "tcp", "--dport", "3129"),
+    "api-server": ("-d", "127.0.0.11", "-p", "tcp", "--dport", "443"),
+    "resolver tcp": ("-d", "127.0.0.10", "-p", "tcp", "--dport", "53"),
+    "resolver udp": ("-d", "127.0.0.10", "-p", "udp", "--dport", "53"),
+}
+
+
+HOG = """
+import socket, time
+tcp, udp = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
+tcp.bind(("", 61000))
+udp.bind(("", 61000))
+time.sleep(60)
+"""
+
+
+@contextmanager
+def _peers(pod: Pod, proxy: str = "proxy") -> Iterator[subprocess.Popen[str]]:
+    words = pod.in_network(sys.executable, "-IS", str(PEERS), proxy)
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def _filter(pod: Pod, change: str, what: tuple[str, ...], how: str = "DROP") -> None:
+    uid = pod.user.split(":")[0]
+    words = pod.in_network("iptables", "-w", change, "OUTPUT", "-m", "owner", "--uid-owner", uid, *what, "-j", how)
+    subprocess.run(words, check=True, capture_output=True)
+
+
+def _wall(pod: Pod, how: str = "DROP") -> None:
+    for what in HOLES.values():
+        _filter(pod, "-A", what, how)
+
+
+def _walled(new_pod: NewPod) -> Pod:
+    """A pod with the wall up before anything probes: its network is there once the gate's container is."""
+    pod = new_pod()
+    pod.start_gate(**FENCE)
+    _wall(pod)
+    until(lambda: pod.ssh("gate", "status").returncode == 0)
+    return pod
+
+
+def test_leave_comes_with_the_proof_and_goes_with_the_first_hole(new_pod: NewPod) -> None:  # noqa: F811
+    pod = _walled(new_pod)
+    with _peers(pod):
+        pod.start_agent("sleep", "1000")
+        pod.release()
+        assert pod.status()["fence"]["state"] == "clean"
+        assert json.loads((pod.run_gate / "fence.json").read_text())["allowlist"] == "0123456789ab"
+        pod.control("await-agent")
+        _filter(pod, "-D", HOLES["canary"])
+        until(lambda: pod.process("agent") == 0, 6)
+        status = pod.status()
+        assert status["fence"]["state"] == "open"
+        assert status["parked"] == "the fence is open: canary tcp 127.0.0.9:3129"
+        assert pod.ssh("gate", "release").returncode == 3
+
+
+@pytest.mark.parametrize("hole", HOLES)
+def test_every_hole_is_seen(new_pod: NewPod, hole: str) -> None:  # noqa: F811
+    pod = _walled(new_pod)
+    with _peers(pod):
+        until(lambda: pod.status()["fence"]["state"] == "clean")
+        _filter(pod, "-D", HOLES[hole])
+        until(lambda: pod.status()["fence"]["state"] == "open", 6)
+        found = {f"{t['name']} {t['address']}" for t in pod.status()["fence"]["targets"] if t["result"] == "open"}
+    name, _, network = hole.partition(" ")
+    assert [f for f in found if f.startswith(f"{name} {network or 'tcp'} ")], found
+
+
+def test_a_proxy_that_goes_is_told_and_stops_nobody(new_pod: NewPod) -> None:  # noqa: F811
+    pod = _walled(new_pod)
+    with _peers(pod):
+        pod.release()
+    with _peers(pod, "no-proxy"):
+        until(lambda: pod.status()["fence"]["state"] == "proxy-unreachable")
+        assert pod.status()["leave"]
+        _filter(pod, "-D", HOLES["api-server"])
+        until(lambda: not pod.status()["leave"], 6)  # its absence hides no hole
+
+
+def test_probes_that_cannot_be_sent_are_no_proof(new_pod: NewPod) -> None:  # noqa: F811
+    pod = _walled(new_pod)
+    with _peers(pod):
+        pod.release()
+        # What an agent could do to hide a hole: leave the pod no port to probe from.
+        words = pod.in_network("sysctl", "-qw", "net.ipv4.ip_local_port_range=61000 61000")
+        subprocess.run(words, check=True)
+        with subprocess.Popen(pod.in_network(sys.executable, "-IS", "-c", HOG)) as child:
+            try:
+                until(lambda: not (pod.run_gate / "leave").exists(), 20)
+            finally:
+                child.kill()
+    assert "cannot be proven" in (pod.run_gate / "parked").read_text()
+
+
+def test_the_start_waits_for_proof_and_image(new_pod: NewPod) -> None:  # noqa: F811
+    pod = _walled(new_pod)
+    fence = pod.start_fence(**FENCE)
+    time.sleep(1)
+    assert fence.poll() is None, "without a proxy nothing is proven"
+    with _peers(pod):
+        until(lambda: pod.status()["fence"]["state"] == "clean")
+        time.sleep(2)
+        assert fence.poll() is None, "the image is not there yet"
+        pod.control("image-ready registry.test/agent:1")
+        began = time.monotonic()
+        assert fence.wait(10) == 0
+        assert time.monotonic() - began < 2
+    assert json.loads(pod.last_words.read_text())["state"] == "clean"
+
+
+@pytest.mark.slow
+def test_an_open_fence_fails_the_start(new_pod: NewPod) -> None:  # noqa: F811
+    pod = _walled(new_pod)
+    _filter(pod, "-D", HOLES["resolver udp"])
+    with _peers(pod):
+        fence = pod.start_fence(**FENCE)
+        assert fence.wait(40) == 3
+    verdict = json.loads(pod.last_words.read_text())
+    assert verdict["state"] == "open"
+    assert {"name": "resolver", "address": "udp 127.0.0.10:53", "result": "open"} in verdict["targets"]
+
+
+def test_a_wall_that_comes_late_is_waited_for(new_pod: NewPod) -> None:  # noqa: F811
+    pod = new_pod()
+    pod.start_gate(**FENCE)
+    with _peers(pod):
+        until(lambda: any(t["result"] == "open" for t in pod.status()["fence"]["targets"]))
+        assert pod.status()["fence"]["state"] == "unknown"
+        _wall(pod, "REJECT")
+        pod.release()
+        assert pod.status()["leave"]
