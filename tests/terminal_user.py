@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import re
 import struct
 import subprocess
 import termios
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+
+_ESCAPES = re.compile(rb"\x1b(?:\[[0-9;?>]*[ -/]*[@-~]|[()][A-Z0-9]|[78=>])|\x0f")
 
 
 class User:
@@ -44,18 +48,14 @@ class User:
         assert os.write(self.master, keys) == len(keys)
 
     async def sees(self, text: bytes, seconds: float = 10) -> None:
-        """Wait until `text` was shown since the last `forget`."""
+        """Wait until `text` was shown, with or without the escape sequences."""
         try:
             with anyio.fail_after(seconds):
-                while text not in self.shown:
+                while text not in self.shown and text not in _ESCAPES.sub(b"", self.shown):
                     self._more.clear()
                     await self._more.wait()
         except TimeoutError:
             raise AssertionError(f"{text!r} was not shown, only {bytes(self.shown[-1500:])!r}") from None
-
-    def forget(self) -> None:
-        """Look only at what comes from now on."""
-        self.shown.clear()
 
     @property
     def restored(self) -> bool:
@@ -88,6 +88,18 @@ class Tmux:
         self("new-session", "-d", "-s", "agent", "-x", "80", "-y", "24", program)
         self("set", "-g", "status", "off")
         self("set", "-g", "window-size", "latest")
+
+    def begin_again(self, program: str) -> None:
+        """Another server, once the one before has let go of the socket."""
+        self("kill-server")
+        for _ in range(100):
+            try:
+                self.begin(program)
+            except subprocess.CalledProcessError:
+                time.sleep(0.05)
+            else:
+                return
+        raise AssertionError("the tmux server does not end")
 
     def clients(self) -> list[str]:
         """The ttys of those who look."""

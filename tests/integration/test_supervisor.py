@@ -1,0 +1,293 @@
+"""The supervisor as a real process, with real sshds behind it and OpenSSH in front of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.abc import ByteStream, Process
+
+from paude.errors import ConnectionLost, SessionGone
+from paude.process import run
+from paude.settings import Paths
+from paude.ssh import fdpass
+from paude.ssh.ssh_config import HELPER, agent_alias
+from paude.supervisor import client
+from paude.supervisor.hold import Road
+from paude.tunnel.local import LocalStream
+from relay import relay
+from ssh_server import Sshd, sshd
+
+# The supervisor of these tests: its dialer goes to a loopback port that a file names, its daemon does nothing.
+PROGRAM = """\
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+import anyio
+from paude.errors import ConnectionLost
+from paude.settings import Paths
+from paude.supervisor.server import serve
+
+class Way:
+    async def dial(self, port):
+        try:
+            return await anyio.connect_tcp("127.0.0.1", int(Path(sys.argv[2]).read_text()))
+        except OSError as exc:
+            raise ConnectionLost("no way", why=str(exc)) from exc
+
+@asynccontextmanager
+async def daemon():
+    yield
+
+async def resolve(name):
+    return Way()
+
+root = Path(sys.argv[1])
+paths = Paths(root / "state", root / "run", root, root)
+anyio.run(lambda: serve(paths, resolve, daemon, idle=float(sys.argv[3]), hold=20))
+"""
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    found = Paths(tmp_path / "state", tmp_path / "run", tmp_path, tmp_path)
+    found.state.mkdir()
+    found.runtime.mkdir()
+    record(found, "one")
+    return found
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Sshd]:
+    (tmp_path / "sshd").mkdir()
+    with sshd(tmp_path / "sshd") as one:
+        point(tmp_path, one.port)
+        yield one
+
+
+def record(paths: Paths, name: str) -> Path:
+    paths.session(name).mkdir(parents=True)
+    file = paths.session(name) / "record.json"
+    file.write_text("{}")
+    return file
+
+
+def point(root: Path, port: int) -> None:
+    (root / "port").write_text(str(port))
+
+
+@asynccontextmanager
+async def supervisor(paths: Paths, idle: float = 60) -> AsyncIterator[Process]:
+    root = paths.state.parent
+    words = [sys.executable, "-c", PROGRAM, str(root), str(root / "port"), str(idle)]
+    async with await anyio.open_process(words, stdin=subprocess.DEVNULL, stdout=None, stderr=None) as process:
+        try:
+            with anyio.fail_after(20):
+                while await client.status(paths) is None:  # noqa: ASYNC110
+                    await anyio.sleep(0.02)  # a socket that is not there yet has no event
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+def ssh_command(paths: Paths, server: Sshd, command: str) -> list[str]:
+    proxy = f"{sys.executable} -IS {HELPER} {paths.supervisor_socket} one 2223"
+    known = paths.state / "known_hosts"
+    known.write_text(f"{agent_alias('one')} {' '.join(server.host.public_openssh.split()[:2])}\n")
+    key = paths.state / "key"
+    key.write_text(server.client.private_openssh)
+    key.chmod(0o600)
+    options = {
+        "ProxyCommand": proxy,
+        "ProxyUseFdpass": "yes",
+        "HostKeyAlias": agent_alias("one"),
+        "UserKnownHostsFile": known,
+        "StrictHostKeyChecking": "yes",
+        "BatchMode": "yes",
+        "User": server.user,
+    }
+    words = [f"-o{name}={value}" for name, value in options.items()]
+    return ["ssh", "-F", "/dev/null", "-i", str(key), *words, "one.paude", command]
+
+
+async def stream(paths: Paths, line: bytes) -> LocalStream:
+    found = await LocalStream.over(fdpass.dialled(str(paths.supervisor_socket)))
+    await found.send(line)
+    return found
+
+
+async def test_plain_ssh_reaches_the_pod_through_it(paths: Paths, server: Sshd):
+    async with supervisor(paths):
+        done = await run(ssh_command(paths, server, "echo through; exit 7"), check=False)
+        assert (done.returncode, done.text) == (7, "through\n")
+
+
+async def test_the_socket_is_for_this_user_alone(paths: Paths, server: Sshd):
+    async with supervisor(paths):
+        assert stat.S_IMODE(paths.supervisor_socket.stat().st_mode) == 0o600
+
+
+async def test_it_says_what_it_does(paths: Paths, server: Sshd):
+    async with supervisor(paths) as process, await stream(paths, b"one 2223\n") as opened:
+        with anyio.fail_after(10):
+            assert (await opened.receive()).startswith(b"SSH-2.0")
+        found = await client.status(paths)
+        assert found is not None
+        assert found["pid"] == process.pid
+        assert found["sessions"]["one"]["streams"] == 1
+
+
+async def test_forgetting_a_session_closes_its_streams_only(paths: Paths, server: Sshd):
+    record(paths, "two")
+    async with supervisor(paths), await stream(paths, b"one 2223\n") as one, await stream(paths, b"two 2223\n") as two:
+        with anyio.fail_after(10):
+            await one.receive()
+            await two.receive()
+            await client.forget(paths, "one")
+            with pytest.raises(anyio.EndOfStream):
+                await one.receive()
+        found = await client.status(paths)
+        assert found is not None
+        assert found["sessions"]["two"]["streams"] == 1
+
+
+async def test_a_client_is_held_while_there_is_no_way_and_goes_on_when_there_is(paths: Paths, server: Sshd):
+    async with relay(("127.0.0.1", server.port)) as link, supervisor(paths):
+        point(paths.state.parent, link.port)
+        link.cut()
+        async with await stream(paths, b"one 2223\n") as opened:
+            with anyio.fail_after(10):
+                while link.dials < 2:
+                    await link.dialled.wait()
+                link.mend()
+                assert (await opened.receive()).startswith(b"SSH-2.0")
+
+
+async def test_many_waiting_clients_make_no_more_dials_than_one(paths: Paths, server: Sshd):
+    async with relay(("127.0.0.1", server.port)) as link, supervisor(paths):
+        point(paths.state.parent, link.port)
+        link.cut()
+        waiting = [await stream(paths, b"one 2223\n") for _ in range(20)]
+        with anyio.fail_after(20):
+            while link.dials < 4:
+                await link.dialled.wait()
+        assert all(sum(t <= u < t + 1 for u in link.dial_times) <= 5 for t in link.dial_times)
+        for one in waiting:
+            await one.aclose()
+
+
+@pytest.mark.parametrize(
+    "line", [b"one\n", b"../x 22\n", b"one 0\n", b"x" * 400 + b"\n", b"!nothing\n", b"one 2223 3\n"]
+)
+async def test_nonsense_is_answered_with_a_closed_connection(paths: Paths, server: Sshd, line: bytes):
+    async with supervisor(paths), await stream(paths, line) as opened:
+        with anyio.fail_after(10), pytest.raises(anyio.EndOfStream):
+            await opened.receive()
+
+
+async def test_it_ends_by_itself_when_the_last_session_is_gone(paths: Paths, server: Sshd):
+    async with supervisor(paths, idle=0.2) as process:
+        (paths.session("one") / "record.json").unlink()
+        await client.sessions_changed(paths)
+        with anyio.fail_after(10):
+            assert await process.wait() == 0
+    assert not paths.supervisor_socket.exists()
+
+
+async def test_it_stays_while_a_stream_is_open(paths: Paths, server: Sshd):
+    async with supervisor(paths, idle=0.2) as process:
+        async with await stream(paths, b"one 2223\n") as opened:
+            await opened.receive()
+            (paths.session("one") / "record.json").unlink()
+            with anyio.move_on_after(0.6):
+                await process.wait()
+            assert process.returncode is None
+        with anyio.fail_after(20):
+            assert await process.wait() == 0
+
+
+async def test_a_killed_one_is_replaced_and_its_socket_too(paths: Paths, server: Sshd):
+    async with supervisor(paths) as process:
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+    assert paths.supervisor_socket.exists()
+    async with supervisor(paths):
+        done = await run(ssh_command(paths, server, "echo again"), check=False)
+        assert done.text == "again\n"
+
+
+async def test_a_second_one_leaves_the_first_alone(paths: Paths, server: Sshd):
+    async with supervisor(paths) as first, supervisor(paths) as second:
+        with anyio.fail_after(20):
+            assert await second.wait() == 0
+        found = await client.status(paths)
+        assert found is not None
+        assert found["pid"] == first.pid
+
+
+async def test_stop_returns_when_it_has_ended(paths: Paths, server: Sshd):
+    async with supervisor(paths) as process:
+        await client.stop(paths)
+        with anyio.fail_after(10):
+            assert await process.wait() == 0
+        assert await client.status(paths) is None
+        await client.stop(paths)
+
+
+async def test_it_leaks_no_descriptors(paths: Paths, server: Sshd):
+    async with supervisor(paths) as process:
+        await run(ssh_command(paths, server, "true"))
+        before = len(os.listdir(f"/proc/{process.pid}/fd"))
+        for _ in range(5):
+            await run(ssh_command(paths, server, "true"))
+        with anyio.fail_after(10):
+            while len(os.listdir(f"/proc/{process.pid}/fd")) > before:  # noqa: ASYNC110
+                await anyio.sleep(0.1)  # streams linger for seconds; another process's descriptors have no event
+
+
+class Refusing:
+    async def dial(self, port: int) -> ByteStream:
+        raise SessionGone("the pod is gone")
+
+
+class Mute:
+    async def dial(self, port: int) -> ByteStream:
+        raise ConnectionLost("no way", why="cable")
+
+
+async def test_what_cannot_heal_is_not_held():
+    async def resolve() -> Refusing:
+        return Refusing()
+
+    near, far = socket.socketpair()
+    with far, pytest.raises(SessionGone), anyio.fail_after(2):
+        await Road(resolve, 1).join(await LocalStream.over(near))
+
+
+async def test_a_hold_ends_with_the_reason():
+    async def resolve() -> Mute:
+        return Mute()
+
+    near, far = socket.socketpair()
+    with far, pytest.raises(ConnectionLost, match="cable"), anyio.fail_after(5):
+        await Road(resolve, 1, hold=0.3).join(await LocalStream.over(near))
+
+
+def test_the_log_is_put_aside_when_it_is_long(tmp_path: Path):
+    log = tmp_path / "supervisor.log"
+    log.write_bytes(b"x" * (2 * 1024 * 1024))
+    with fdpass.log_file(str(tmp_path)) as fresh:
+        fresh.write(b"new")
+    assert log.read_bytes() == b"new"
+    assert log.with_suffix(".log.1").stat().st_size == 2 * 1024 * 1024
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
