@@ -353,5 +353,5 @@ async def test_nothing_outlives_it(server: Sshd, agent: Tmux):
             await one.becomes(State.LIVE)
             one.user.type(b"~.")
             await one.ends()
-    assert os.waitpid(-1, os.WNOHANG) == (0, 0), "sshd is the only child"
+    assert os.waitpid(-1, os.WNOHANG) == (0, 0), "sshd is the only child"  # noqa: ASYNC222
     assert len(os.listdir("/proc/self/fd")) <= before
