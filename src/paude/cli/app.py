@@ -9,18 +9,60 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from typing import Any, TypeVar
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from paude import __version__
 from paude.errors import Interrupted, PaudeError
 
 T = TypeVar("T")
 
+class Verbs(TyperGroup):
+    """The verbs by name; the module of one is imported when that one is wanted."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, in the order of the help."""
+        return [verb for verb, (_, words) in VERBS.items() if words]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The verb itself, or None when there is none."""
+        if cmd_name not in VERBS:
+            return None
+        single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        import_module(f"paude.cli.{VERBS[cmd_name][0]}").register(single)
+        command = get_command(single)
+        return getattr(command, "commands", {}).get(cmd_name, command)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list in the help, without importing the verbs."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, words) for verb, (_, words) in VERBS.items() if words])
+
+
+# The verb, the module that it lies in, and its line in the help; a verb without a line is a second spelling.
+VERBS = {
+    "start": ("start", "Start a session for a directory, or resume the one that it has, and attach to it."),
+    "attach": ("attach", "Open the terminal of a session."),
+    "stop": ("stop", "Flush the sync, fetch the agent's commits, end the session."),
+    "sessions": ("sessions", "List the sessions."),
+    "ls": ("sessions", ""),
+    "status": ("status", "Show how a session stands: its pod, its fence, its sync."),
+    "exec": ("execute", "Run a command where the agent runs, and end with its exit code."),
+    "cp": ("copy", "Copy files in and out, beside the sync."),
+    "logs": ("logs", "Print the log of one container of a session's pod."),
+    "ssh-config": ("ssh_config", "Print the line for ~/.ssh/config that makes sessions known to ssh."),
+    "bench": ("bench", "Measure paude itself."),
+    "supervisor": ("supervisor", "The background process that keeps tunnels and sync alive."),
+}
+
 app = typer.Typer(
     name="paude",
-    help="Run a coding agent on Kubernetes, OpenShift or Podman, walled in, with live file sync.",
+    cls=Verbs,
+    help="Run a coding agent on Kubernetes or OpenShift, walled in, with live file sync.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
@@ -61,10 +103,6 @@ def run() -> None:
         # Split here: the parser would hand the first of them to an optional argument of the verb.
         cut = words.index("--")
         words, _passed_on[:] = words[:cut], words[cut + 1 :]
-    from paude.cli import attach, bench, copy, execute, logs, sessions, ssh_config, start, status, stop, supervisor
-
-    for verb in (start, attach, stop, sessions, status, execute, copy, logs, ssh_config, bench, supervisor):
-        verb.register(app)
     try:
         app(words)
     except PaudeError as error:
