@@ -227,6 +227,21 @@ async def test_a_session_with_the_same_rules_is_kept_and_one_with_others_is_made
         assert set((Path(found) / "sessions").iterdir()) != first
 
 
+async def test_a_fresh_volume_meets_no_memory_of_an_older_one(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        for name in ("a", "b", "c"):
+            (both.laptop / name).write_text(name)
+        await both.create()
+        await session.pause(both.paths, NAME)
+        for name in ("a", "b"):
+            (both.pod / name).unlink()
+        chosen = await selection.outgoing(both.laptop)
+        other = f"gate.{NAME}.paude:{both.pod}"
+        await session.create(both.paths, NAME, both.laptop, chosen, fresh=True, beta=other)
+        await session.first_cycle(both.paths, NAME)
+        assert sorted(tree(both.laptop)) == sorted(tree(both.pod)) == ["a", "b", "c"]
+
+
 async def test_a_terminated_session_is_gone_and_its_files_stay(tmp_path: Path) -> None:
     async with synced(tmp_path) as both:
         (both.laptop / "f").write_text("x")

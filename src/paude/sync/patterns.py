@@ -77,49 +77,59 @@ def _escaped_front(body: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Pattern:
+class _Group:
+    """Neighbouring patterns of one kind: by the last part of a path (most are), and by all of it."""
+
     negated: bool
-    any_kind: re.Pattern[str] | None
-    directories: re.Pattern[str] | None
+    names: re.Pattern[str] | None
+    paths: re.Pattern[str] | None
+    directory_names: re.Pattern[str] | None
+    directory_paths: re.Pattern[str] | None
+
+    def matches(self, path: str, name: str, *, directory: bool) -> bool:
+        if (self.names and self.names.fullmatch(name)) or (self.paths and self.paths.fullmatch(path)):
+            return True
+        if not directory:
+            return False
+        hit = self.directory_names and self.directory_names.fullmatch(name)
+        return bool(hit or (self.directory_paths and self.directory_paths.fullmatch(path)))
 
 
 class Matcher:
     """Tells of a path what mutagen will do with it, given the same patterns."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        self._groups = _grouped(patterns)
+        # Neighbours become one expression: a tree is matched in few steps, however many patterns there are.
+        runs = groupby(patterns, key=lambda pattern: pattern.startswith("!"))
+        self._groups = [_group(negated, [p.removeprefix("!") for p in bodies]) for negated, bodies in runs]
 
     def ignored(self, path: str, *, directory: bool) -> bool:
         """Whether `path` (slash-separated, relative to the root) itself is ignored; its parents are the caller's."""
         decided = False
+        name = path.rpartition("/")[2]
         for group in self._groups:
-            if decided is not group.negated:
-                continue
-            hit = group.any_kind is not None and group.any_kind.fullmatch(path)
-            hit = hit or (directory and group.directories is not None and group.directories.fullmatch(path))
-            decided = decided != bool(hit)
+            if decided is group.negated and group.matches(path, name, directory=directory):
+                decided = not decided
         return decided
 
 
-def _grouped(patterns: Sequence[str]) -> tuple[_Pattern, ...]:
-    """Neighbours of one kind become one expression: a tree is matched in few steps, however many patterns there are."""
-    runs = groupby(patterns, key=lambda pattern: pattern.startswith("!"))
-    return tuple(_group(negated, [p.removeprefix("!") for p in bodies]) for negated, bodies in runs)
+def _group(negated: bool, bodies: list[str]) -> _Group:
+    anything = [body for body in bodies if not body.endswith("/")]
+    directories = [body.rstrip("/") for body in bodies if body.endswith("/")]
+    kinds = ((_names, anything), (_paths, anything), (_names, directories), (_paths, directories))
+    return _Group(negated, *(_union(chosen(some)) for chosen, some in kinds))
 
 
-def _group(negated: bool, bodies: list[str]) -> _Pattern:
-    anything = [_whole(body) for body in bodies if not body.endswith("/")]
-    directories = [_whole(body.rstrip("/")) for body in bodies if body.endswith("/")]
-    return _Pattern(negated, _union(anything), _union(directories))
+def _names(bodies: list[str]) -> list[str]:
+    return [body for body in bodies if "/" not in body]
 
 
-def _union(expressions: list[str]) -> re.Pattern[str] | None:
-    return re.compile("|".join(expressions), re.DOTALL) if expressions else None
+def _paths(bodies: list[str]) -> list[str]:
+    return [body.removeprefix("/") for body in bodies if "/" in body]
 
 
-def _whole(body: str) -> str:
-    expression = _regex(body.removeprefix("/"))
-    return expression if "/" in body else f"(?:.*/)?(?:{expression})"
+def _union(bodies: list[str]) -> re.Pattern[str] | None:
+    return re.compile("|".join(map(_regex, bodies)), re.DOTALL) if bodies else None
 
 
 @lru_cache(maxsize=4096)

@@ -92,9 +92,9 @@ def _any_case(name: str) -> str:
     return "".join(f"[{c}{c.upper()}]" if c.islower() else c for c in name)
 
 
-def worth_a_look(name: str, size: int) -> bool:
-    """Whether the content of a file of this name and size (bytes) may say that it is one."""
-    return size <= SNIFF_BYTES and _SNIFFED_NAMES.search(name) is not None
+def name_worth_a_look(name: str) -> bool:
+    """Whether the content of a file of this name may say that it is one, if it is no larger than `SNIFF_BYTES`."""
+    return _SNIFFED_NAMES.search(name) is not None
 
 
 def in_content(data: bytes) -> bool:

@@ -22,6 +22,7 @@ from paude.sync.tree import entries
 OWN_RULES = ".paudeignore"
 # Version control, as a directory or (worktrees, submodules) as a file; and what is native code for this machine only.
 NEVER = (".[gG][iI][tT]", ".hg", ".svn", ".jj", ".bzr", "_darcs", "CVS/")
+_LIST = ("ls-files", "-z", "--exclude-standard")
 BY_DEFAULT = ("node_modules/", ".venv/", "__pycache__/", ".DS_Store")
 
 
@@ -82,27 +83,29 @@ async def newly_sent(workspace: Path, before: Outgoing, now: Outgoing) -> tuple[
 
 @dataclass(frozen=True)
 class _Git:
-    """What git says: its rule files beside the tree, paths that it ignores, paths that it tracks all the same."""
+    """What git says: its rule files beside the tree and in it, what it ignores, what it tracks although a rule matches.
 
-    rule_files: tuple[Path, ...]
-    ignored: tuple[str, ...]
-    tracked: tuple[str, ...]
+    `nested` is None without git.
+    """
 
-
-_NO_GIT = _Git((), (), ())
+    rule_files: tuple[Path, ...] = ()
+    nested: tuple[str, ...] | None = None
+    ignored: tuple[str, ...] = ()
+    tracked: tuple[str, ...] = ()
 
 
 async def _ignored_by_git(workspace: Path) -> _Git:
     try:
         exclude = (await _git(workspace, "rev-parse", "--git-path", "info/exclude")).decode().strip()
-        listing = ("ls-files", "-z", "--ignored", "--exclude-standard")
-        ignored = await _git(workspace, *listing, "--others", "--directory", "--", ".")
-        tracked = await _git(workspace, *listing, "--cached", "--", ".")
+        rules = (":(glob)**/.gitignore",)
+        nested = await _git(workspace, *_LIST, "--cached", "--others", "--", *rules)
+        ignored = await _git(workspace, *_LIST, "--ignored", "--others", "--directory", "--", ".")
+        tracked = await _git(workspace, *_LIST, "--ignored", "--cached", "--", ".")
         everywhere = await _git(workspace, "config", "--type=path", "--get", "core.excludesFile", check=False)
     except (CommandFailed, ToolMissing):
-        return _NO_GIT
+        return _Git()
     shared = Path(os.fsdecode(everywhere).strip() or _default_excludes())
-    return _Git((shared, workspace / exclude), _paths(ignored), _paths(tracked))
+    return _Git((shared, workspace / exclude), _paths(nested), _paths(ignored), _paths(tracked))
 
 
 def _default_excludes() -> Path:
@@ -120,15 +123,13 @@ def _paths(listing: bytes) -> tuple[str, ...]:
 
 
 def _decide(workspace: Path, git: _Git) -> Outgoing:
-    by_git = [*BY_DEFAULT, *_rules(workspace, git)]
-    released = [f"!{patterns.literal(path)}" for path in git.tracked]
+    by_git = [*BY_DEFAULT, *_rules(workspace, git), *(f"!{patterns.literal(path)}" for path in git.tracked)]
     guessed = secrets.patterns()
     own = _read_rules(workspace / OWN_RULES, "")
-    chosen = (*by_git, *released, *guessed, *own, *NEVER)
-    sniffed = tuple(patterns.literal(path) for path in _with_secrets_inside(workspace, Matcher(chosen)))
-    final = (*by_git, *released, *guessed, *sniffed, *own, *NEVER)
-    without_secrets = Matcher((*by_git, *released, *own, *NEVER))
-    return Outgoing(final, _held_back(workspace, without_secrets, Matcher(final)))
+    search = _Search((*by_git, *own, *NEVER), (*by_git, *guessed, *own, *NEVER), own)
+    by_name, by_content = search.of(workspace)
+    final = (*by_git, *guessed, *(patterns.literal(path) for path in by_content), *own, *NEVER)
+    return Outgoing(final, tuple(sorted((*by_name, *by_content))))
 
 
 def _rules(workspace: Path, git: _Git) -> list[str]:
@@ -136,16 +137,18 @@ def _rules(workspace: Path, git: _Git) -> list[str]:
     rules: list[str] = []
     for file in git.rule_files:
         rules += _read_rules(file, "")
-    for directory in ("", *_directories(workspace, rules)):
+    for directory in _with_rules(workspace, git):
         rules += _read_rules(workspace / directory / ".gitignore", directory)
     known = Matcher(rules)
     return rules + [_exactly(path) for path in git.ignored if not _covered(path, known)]
 
 
-def _directories(workspace: Path, rules: list[str]) -> list[str]:
-    """The directories that may have a .gitignore, outer ones first."""
-    top = Matcher((*BY_DEFAULT, *rules, *_read_rules(workspace / ".gitignore", ""), *NEVER))
-    return [found.path for found in entries(workspace, top) if found.is_directory]
+def _with_rules(workspace: Path, git: _Git) -> list[str]:
+    """The directories that have a .gitignore, outer ones first; a tree without git is looked through for them."""
+    if git.nested is not None:
+        return sorted({path.rpartition("/")[0] for path in git.nested} | {""})
+    top = Matcher((*BY_DEFAULT, *_read_rules(workspace / ".gitignore", ""), *NEVER))
+    return ["", *(found.path for found in entries(workspace, top) if found.is_directory)]
 
 
 def _exactly(path: str) -> str:
@@ -171,17 +174,38 @@ def _read_rules(file: Path, directory: str) -> tuple[str, ...]:
     return patterns.from_git(text.split("\n"), directory)
 
 
-def _with_secrets_inside(workspace: Path, matcher: Matcher) -> list[str]:
-    """Files that travel by their names but hold a private key."""
-    found = []
-    for one in entries(workspace, matcher):
-        if not one.entry.is_file(follow_symlinks=False):
-            continue
-        if secrets.worth_a_look(one.entry.name, one.entry.stat(follow_symlinks=False).st_size) and _holds_key(
-            one.entry
-        ):
-            found.append(one.path)
-    return found
+@dataclass(frozen=True)
+class _Search:
+    """One walk for all secrets: through what travels by the rules `without` looking for any, judged by `after`."""
+
+    without: tuple[str, ...]
+    after: tuple[str, ...]
+    own: tuple[str, ...]
+
+    def of(self, workspace: Path) -> tuple[list[str], list[str]]:
+        """The paths that look secret by name (a directory stands for what is in it), and files by content."""
+        after = Matcher(self.after)
+        by_name: list[str] = []
+        by_content: list[str] = []
+        below = "\0"
+        for one in entries(workspace, Matcher(self.without)):
+            if one.path.startswith(below):
+                continue
+            if after.ignored(one.path, directory=one.is_directory):
+                by_name.append(one.path)
+                below = one.path + "/" if one.is_directory else "\0"
+            elif _may_hold_key(one.entry) and not self._released(one.path) and _holds_key(one.entry):
+                by_content.append(one.path)
+        return by_name, by_content
+
+    def _released(self, path: str) -> bool:
+        return not Matcher((patterns.literal(path), *self.own)).ignored(path, directory=False)
+
+
+def _may_hold_key(entry: os.DirEntry[str]) -> bool:
+    if not secrets.name_worth_a_look(entry.name) or not entry.is_file(follow_symlinks=False):
+        return False
+    return entry.stat(follow_symlinks=False).st_size <= secrets.SNIFF_BYTES
 
 
 def _holds_key(entry: os.DirEntry[str]) -> bool:
@@ -189,19 +213,6 @@ def _holds_key(entry: os.DirEntry[str]) -> bool:
         return secrets.in_content(Path(entry.path).read_bytes())
     except OSError:
         return False
-
-
-def _held_back(workspace: Path, without: Matcher, final: Matcher) -> tuple[str, ...]:
-    """What would travel if secrets were not looked for."""
-    below = ""
-    held = []
-    for one in entries(workspace, without):
-        if below and one.path.startswith(below):
-            continue
-        if final.ignored(one.path, directory=one.is_directory):
-            held.append(one.path)
-            below = one.path + "/" if one.is_directory else ""
-    return tuple(held)
 
 
 def _measure(workspace: Path, chosen: Outgoing) -> Size:

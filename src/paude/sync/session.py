@@ -52,22 +52,29 @@ def endpoint(name: str) -> str:
 
 
 async def create(
-    paths: Paths, name: str, workspace: Path, outgoing: Outgoing, *, beta: str = "", limits: Limits | None = None
+    paths: Paths,
+    name: str,
+    workspace: Path,
+    outgoing: Outgoing,
+    *,
+    fresh: bool = False,
+    beta: str = "",
+    limits: Limits | None = None,
 ) -> None:
     """Make the session and let it connect; one that exists with the same ends and rules is resumed as it is.
 
-    `beta` is the other end, the pod's by default. Raises CommandFailed, or ConnectionLost when the pod's side cannot
-    be reached: the session exists then and goes on trying.
+    `fresh` says that the volume is new: what an earlier session of that name remembered must not meet it, or all that
+    is missing there would look deleted. `beta` is the other end, the pod's by default. Raises CommandFailed, or
+    ConnectionLost when the pod's side cannot be reached: the session exists then and goes on trying.
     """
     other = beta or endpoint(name)
     known = await _find(paths, name)
-    if known is not None and not _same(known, workspace, outgoing):
+    if known is not None and (fresh or not _same(known, workspace, outgoing)):
         await terminate(paths, name)
         known = None
     if known is None:
-        await daemon.command(
-            paths, "sync", "create", *_options(name, outgoing, limits or Limits()), str(workspace), other
-        )
+        options = _options(name, outgoing, limits or Limits())
+        await daemon.command(paths, "sync", "create", *options, str(workspace), other)
     await resume(paths, name)
 
 
