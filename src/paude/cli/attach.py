@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from paude.cli import options
 from paude.cli.app import in_loop, say
 from paude.errors import AgentEnded, NotFound
+
+if TYPE_CHECKING:
+    from paude.settings import Paths
 
 
 def register(app: typer.Typer) -> None:
@@ -19,10 +24,22 @@ def attach(name: options.Name = None) -> None:
     from paude.cli.choose import record_of
     from paude.settings import Paths
 
-    record = record_of(name, Paths.from_environment())
+    paths = Paths.from_environment()
+    record = record_of(name, paths)
+    if not record.committed:
+        in_loop(lambda: _watch_start(record.name, paths))
+        record = record_of(record.name, paths)
     if not record.committed:
         raise NotFound(f"{record.name} is not ready: its start is under way, or was killed", hint="`paude start` again")
     open_terminal(record.name)
+
+
+async def _watch_start(name: str, paths: Paths) -> None:
+    """Show how far the start is, until it has ended one way or the other."""
+    from paude.sessions import progress
+
+    async for line in progress.follow(paths, name):
+        say(f"{name}: {line}")
 
 
 def open_terminal(name: str) -> None:

@@ -15,8 +15,8 @@ import anyio
 import anyio.to_thread
 
 from paude import report
+from paude.backends.kubernetes.cluster import Cluster
 from paude.backends.kubernetes.pods import Pod
-from paude.backends.kubernetes.start import Anchor
 from paude.gate.client import Gate
 from paude.gate.connect import gate_of
 from paude.images.reference import Pushed
@@ -53,9 +53,27 @@ class Laptop:
     def _workspace(self) -> Path:
         return Path(self.record.workspace)
 
+    @asynccontextmanager
+    async def remember(self) -> AsyncIterator[None]:
+        """Note a new session before anything of it is made: whoever comes after a killed start finds it by this."""
+        if self.fresh:
+            await anyio.to_thread.run_sync(records.save, self.paths, self.record)
+        try:
+            yield
+        except BaseException:
+            if self.fresh:
+                records.forget(self.paths, self.name)
+                ssh_config.write(self.paths, records.names_of(self.paths))
+            raise
+
     async def make_keys(self) -> SessionKeys:
         """The ssh keys of both ends: made for this session, or those that it has."""
-        return await anyio.to_thread.run_sync(session_keys.make, self._directory, self.name)
+        return await anyio.to_thread.run_sync(self._keys)
+
+    def _keys(self) -> SessionKeys:
+        keys = session_keys.make(self._directory, self.name)
+        session_keys.write_known_hosts(self._directory, self.name, keys)
+        return keys
 
     async def choose_what_goes_out(self) -> Outgoing:
         """Which files travel, decided here and now."""
@@ -65,10 +83,9 @@ class Laptop:
         """The workspace's git history as one file."""
         return await history.pack(self._workspace, self._directory)
 
-    @asynccontextmanager
-    async def write_record(self, anchor: Anchor, keys: SessionKeys) -> AsyncIterator[Record]:
-        """Remember the session on this machine before anything of it runs."""
-        target = anchor.cluster.target
+    async def write_record(self, cluster: Cluster) -> Record:
+        """Note where the session will be, before it takes its name there."""
+        target = cluster.target
         record = replace(
             self.record,
             server=target.server,
@@ -76,16 +93,9 @@ class Laptop:
             user=target.user,
             kubeconfig=tuple(str(f) for f in target.files),
         )
-        session_keys.write_known_hosts(self._directory, self.name, keys)
         await anyio.to_thread.run_sync(records.save, self.paths, record)
         ssh_config.write(self.paths, records.names_of(self.paths))
-        try:
-            yield record
-        except BaseException:
-            if self.fresh:
-                records.forget(self.paths, self.name)
-                ssh_config.write(self.paths, records.names_of(self.paths))
-            raise
+        return record
 
     async def start_supervisor(self, record: Record) -> None:
         """The process that keeps tunnels and sync alive when this command has ended."""

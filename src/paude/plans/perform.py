@@ -17,9 +17,10 @@ from paude.plans import start, stop
 from paude.plans.homecoming import Homecoming
 from paude.plans.request import Prepared
 from paude.plans.running import Recorder, committed
-from paude.sessions import records
+from paude.sessions import progress, records
 from paude.sessions.records import Record
 from paude.settings import Paths
+from paude.ssh import ssh_config
 
 OpenDisplay = Callable[[Plan], AbstractContextManager[Emit]]
 
@@ -42,7 +43,7 @@ async def start_session(
             await take_down(prepared.stale, laptop.paths, display, keep_volume=False, limit_s=limit_s)
         plan = start_plan(prepared)
         with display(plan) as emit:
-            recorder = Recorder(emit)
+            recorder = Recorder(emit, progress.file_of(laptop.paths, laptop.name))
             async with committed(plan, recorder, limit_s, sequential=sequential):
                 await anyio.to_thread.run_sync(_commit, laptop.paths, laptop.name)
     return plan, recorder
@@ -77,6 +78,7 @@ async def take_down(record: Record, paths: Paths, display: OpenDisplay, *, keep_
     """Remove the session from the cluster and, without its volume, from the records. May be repeated."""
     if not record.server:
         records.forget(paths, record.name)  # it was killed before it reached the cluster
+        ssh_config.write(paths, records.names_of(paths))
         return
     plan = stop.take_down(Stop(record, paths), Homecoming(record, paths), keep_volume=keep_volume)
     with display(plan) as emit:

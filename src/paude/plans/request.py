@@ -99,7 +99,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
     request = Request(
         identity=Identity(name, uid, owner()),
         fresh=resumed is None,
-        kubeconfigs=kubeconfig.files_from(wishes.kubeconfig),
+        kubeconfigs=_kubeconfigs(wishes, resumed),
         context=wishes.context,
         namespace=wishes.namespace,
         workspace=workspace,
@@ -119,8 +119,15 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
         pull_secret=wishes.pull_secret,
         create_namespace=wishes.create_namespace,
         runtime_class=wishes.runtime_class,
+        resumes=resumed,
     )
     return Prepared(request, Laptop(record, resumed is None, paths), stale)
+
+
+def _kubeconfigs(wishes: Wishes, resumed: Record | None) -> tuple[Path, ...]:
+    if wishes.kubeconfig is None and resumed is not None and resumed.kubeconfig:
+        return tuple(Path(file) for file in resumed.kubeconfig)
+    return kubeconfig.files_from(wishes.kubeconfig)
 
 
 def owner() -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import anyio
 
@@ -18,13 +19,22 @@ GRACE_S = 30.0
 class Recorder:
     """Keeps the events for timing and for the words of a time-out, and passes them on."""
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, others: Path | None = None) -> None:
+        """`others` is a file that other commands read while this one runs."""
         self.events: list[Event] = []
         self._emit = emit
+        self._others = others
+        if others is not None:
+            others.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            others.write_text("")
 
     def __call__(self, event: Event) -> None:
+        """Keep the event and pass it on."""
         self.events.append(event)
         self._emit(event)
+        if self._others is not None and isinstance(event, StepEvent) and event.phase in {"started", "ready", "failed"}:
+            with suppress(OSError), self._others.open("a") as file:
+                file.write(f"{event.step}: {event.phase}\n")
 
     @property
     def leftovers(self) -> tuple[Leftover, ...]:

@@ -17,16 +17,17 @@ def on_kubernetes(k: Start, laptop: Laptop) -> Plan:
     plan = Plan("start", remedy=f"paude stop {laptop.name} --discard")
 
     # What needs no cluster.
-    keys = plan.step(laptop.make_keys)
+    noted = plan.step(laptop.remember)
+    keys = plan.step(laptop.make_keys, after=[noted])
     outgoing = plan.step(laptop.choose_what_goes_out)
-    history = plan.step(laptop.pack_history)
+    history = plan.step(laptop.pack_history, after=[noted])
 
-    # The place, and the session's name in it.
+    # The place, and the session's name in it; where it is stands in the record first, for whoever has to clean up.
     cluster = plan.step(k.connect)
+    record = plan.step(laptop.write_record, cluster, after=[noted])
     namespace = plan.step(k.ensure_namespace, cluster)
     registry = plan.step(k.find_registry, cluster)
-    anchor = plan.step(k.create_anchor, namespace)
-    record = plan.step(laptop.write_record, anchor, keys)
+    anchor = plan.step(k.create_anchor, namespace, after=[record])
     supervisor = plan.step(laptop.start_supervisor, record)
 
     # The wall, and the way out.

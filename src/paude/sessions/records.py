@@ -196,6 +196,16 @@ def locked(paths: Paths, name: str) -> Iterator[None]:
         yield
 
 
+def wait_unlocked(paths: Paths, name: str) -> None:
+    """Block until no paude command is at work on the session."""
+    try:
+        handle = os.open(paths.state / "locks" / validate(name), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return
+    with os.fdopen(handle, "r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+
+
 def _busy(name: str, holder: str) -> PaudeError:
     why = f"process {holder}" if holder.isdigit() else ""
     return NameTaken(f"another paude command is at work on session {name}", why=why, hint="wait for it and try again")
