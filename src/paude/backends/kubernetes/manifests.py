@@ -157,6 +157,11 @@ def proxy_name(allowlist: str) -> str:
     return f"paude-proxy-{allowlist}"
 
 
+def proxy_pull_secret(allowlist: str) -> str:
+    """The name of the Secret with which the proxy's image is pulled, where one is made."""
+    return f"{proxy_name(allowlist)}-pull"
+
+
 def proxy_settings(allowlist: str, configuration: str, hosts: str) -> Object:
     """The proxy's configuration; immutable, because another list is another proxy."""
     return {

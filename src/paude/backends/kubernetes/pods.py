@@ -95,16 +95,20 @@ def _when(event: Object) -> float:
         return 0.0
 
 
-async def until_available(cluster: Cluster, deployment: str) -> None:
-    """Return when the Deployment has a ready pod; raise the reason when its pod cannot come up."""
+async def until_available(cluster: Cluster, wanted: Object) -> None:
+    """Return when the Deployment has a ready pod; raise the reason when its pod cannot come up.
+
+    Pods of an earlier template do not count: what they fail at may be what this one mends.
+    """
+    deployment = str(wanted["metadata"]["name"])
+    template = _pulled(wanted["spec"]["template"])
     found: list[PaudeError | None] = []
 
     async with anyio.create_task_group() as tasks:
 
         async def follow_deployment() -> None:
             async for change in cluster.watch("Deployment", name=deployment):
-                status = change.object.get("status") or {}
-                if status.get("availableReplicas") and status.get("updatedReplicas"):
+                if change.type != "LISTED" and _is_available(change.object):
                     found.append(None)
                     tasks.cancel_scope.cancel()
                     return
@@ -114,7 +118,7 @@ async def until_available(cluster: Cluster, deployment: str) -> None:
             async for change in cluster.watch("Pod", selector=f"paude.io/allowlist={digest}"):
                 if change.type == "LISTED" or change.object["metadata"].get("deletionTimestamp"):
                     continue
-                if failure := reasons.pod_failure(change.object):
+                if _pulled(change.object) == template and (failure := reasons.pod_failure(change.object)):
                     found.append(failure)
                     tasks.cancel_scope.cancel()
                     return
@@ -124,6 +128,18 @@ async def until_available(cluster: Cluster, deployment: str) -> None:
 
     if found and found[0] is not None:
         raise found[0]
+
+
+def _is_available(deployment: Object) -> bool:
+    status = deployment.get("status") or {}
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    return bool(seen and status.get("availableReplicas") and status.get("updatedReplicas"))
+
+
+def _pulled(pod: Object) -> tuple[list[str], list[str]]:
+    """The images of a pod or a template, and the secrets they are pulled with."""
+    spec = pod["spec"]
+    return [c["image"] for c in spec["containers"]], [s["name"] for s in spec.get("imagePullSecrets") or ()]
 
 
 async def replace_broken(cluster: Cluster, session: str, gate_image: str, agent_image: str) -> None:

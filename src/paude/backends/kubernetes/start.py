@@ -16,18 +16,21 @@ import anyio
 
 from paude import report
 from paude.backends.kubernetes import cluster as clusters
-from paude.backends.kubernetes import kubeconfig, manifests, namespaces, ownership, pods, reasons, registry
+from paude.backends.kubernetes import kubeconfig, manifests, namespaces, ownership, pods, pull, reasons, registry
 from paude.backends.kubernetes.cluster import Cluster, Object
+from paude.backends.kubernetes.kubeconfig import Target
 from paude.backends.kubernetes.manifests import Identity, PodSpec, Resources
 from paude.backends.kubernetes.namespaces import Namespace
 from paude.backends.kubernetes.pods import Pod
+from paude.backends.kubernetes.pull import PullAccess
 from paude.egress import policies, squid
 from paude.egress.allowlist import Allowlist
-from paude.errors import ImageError, Leftover, PaudeError
-from paude.images import ensure, logins
+from paude.errors import ConnectionLost, ImageError, Leftover, NameTaken, PaudeError
+from paude.images import ensure
 from paude.images.build import BuildSettings
 from paude.images.context import ImageSpec
 from paude.images.reference import Pushed, RegistryTarget
+from paude.sessions.records import Record
 from paude.settings import Paths
 from paude.ssh.session_keys import SessionKeys
 
@@ -61,6 +64,7 @@ class Request:
     pull_secret: str | None = None
     create_namespace: bool = False
     runtime_class: str | None = None
+    resumes: Record | None = None
 
 
 @dataclass(frozen=True)
@@ -86,11 +90,22 @@ class Start:
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Cluster]:
         """Open the connection that the kubeconfig describes."""
-        wanted = self._request
-        target = kubeconfig.choose(wanted.kubeconfigs, context=wanted.context, namespace=wanted.namespace)
+        target = self._target()
         async with clusters.connected(target, self._paths) as cluster:
             report.line(f"{target.server}, namespace {target.namespace}, as {target.user}")
             yield cluster
+
+    def _target(self) -> Target:
+        """A new session goes where the flags and the context say; a resumed one is where its volume is."""
+        wanted, known = self._request, self._request.resumes
+        if known is None:
+            return kubeconfig.choose(wanted.kubeconfigs, context=wanted.context, namespace=wanted.namespace)
+        same = wanted.namespace in {None, known.namespace}
+        if wanted.context is not None:
+            same = same and kubeconfig.choose(wanted.kubeconfigs, context=wanted.context).server == known.server
+        if not same:
+            raise _elsewhere(known)
+        return kubeconfig.find(wanted.kubeconfigs, server=known.server, user=known.user, namespace=known.namespace)
 
     async def ensure_namespace(self, cluster: Cluster) -> Namespace:
         """Find the namespace, or make it where that was asked for."""
@@ -157,26 +172,21 @@ class Start:
         image = self._request.agent_image
         return str(target.pull_reference(image.name, await ensure.tag_of(image, self._request.build)))
 
-    async def find_pull_secret(self, anchor: Anchor, target: RegistryTarget) -> tuple[str, ...]:
+    async def find_pull_secret(self, anchor: Anchor, target: RegistryTarget) -> PullAccess:
         """The pull secret: the one named, else the service account's, else one made from the push login."""
-        if self._request.pull_secret:
-            return (self._request.pull_secret,)
-        account = await anchor.cluster.get("ServiceAccount", "default") or {}
-        if present := account.get("imagePullSecrets"):
-            return tuple(str(entry["name"]) for entry in present)
-        if target.login is None:
-            return ()
-        name = manifests.resource_name(self._request.identity.name, "pull")
-        host = (target.pull_from or target.host_and_path).partition("/")[0]
-        data = {".dockerconfigjson": logins.dockerconfigjson(target.login, host)}
-        kind = "kubernetes.io/dockerconfigjson"
-        await ownership.ensure(
-            anchor.cluster, manifests.secret(self._request.identity, "pull", data, anchor.object, kind)
-        )
-        report.line(f"made the pull secret {name} from your login to {target.host}; it goes with the session")
-        return (name,)
+        found = await pull.access(anchor.cluster, target, self._request.pull_secret)
+        if found.data is not None:
+            who, name = self._request.identity, self._pull_secret
+            secret = manifests.secret(who, "pull", found.data, anchor.object, pull.SECRET_TYPE)
+            await ownership.ensure(anchor.cluster, secret)
+            report.line(f"made the pull secret {name} from your login to {target.host}; it goes with the session")
+        return found
 
-    async def roll_out_proxy(self, namespace: Namespace, image: Pushed, pull: tuple[str, ...]) -> None:
+    @property
+    def _pull_secret(self) -> str:
+        return manifests.resource_name(self._request.identity.name, "pull")
+
+    async def roll_out_proxy(self, namespace: Namespace, image: Pushed, access: PullAccess) -> None:
         """The proxy of this allowlist, ready; the next session with the same list finds it warm."""
         if not self._request.walled:
             return
@@ -184,13 +194,16 @@ class Start:
         files = squid.files(self._request.allowlist)
         settings = manifests.proxy_settings(digest, files["squid.conf"], files["allowlist"])
         rules = policies.proxy(digest, namespace.name, manifests.proxy_labels(digest))
+        # Its pull secret is no session's: it has to outlive them, and must not change with each that comes.
+        secrets = access.names(manifests.proxy_pull_secret(digest))
         deployment = manifests.proxy_deployment(
-            digest, image.reference, ids_assigned=namespace.ids_assigned, pull_secrets=pull
+            digest, image.reference, ids_assigned=namespace.ids_assigned, pull_secrets=secrets
         )
+        login = [pull.proxy_secret(digest, access.data)] if access.data is not None else []
         async with anyio.create_task_group() as tasks:
-            for obj in (settings, rules, deployment):
+            for obj in (*login, settings, rules, deployment):
                 tasks.start_soon(ownership.ensure_shared, cluster, obj)
-        await pods.until_available(cluster, manifests.proxy_name(digest))
+        await pods.until_available(cluster, deployment)
 
     @asynccontextmanager
     async def apply_session_policy(
@@ -232,10 +245,10 @@ class Start:
 
     @asynccontextmanager
     async def create_pod(
-        self, gate: Pushed, image: str, address: str | None, pull: tuple[str, ...], anchor: Anchor
+        self, gate: Pushed, image: str, address: str | None, access: PullAccess, anchor: Anchor
     ) -> AsyncIterator[Pod]:
         """Create the pod and wait until it has a node; its gate comes up next, the agent waits for its leave."""
-        spec = self._pod_spec(gate, image, address, pull, anchor)
+        spec = self._pod_spec(gate, image, address, access, anchor)
         cluster = anchor.cluster
         obj = manifests.stateful_set(spec, anchor.object)
         async with self._durable(cluster, obj, undo=self._take_back_pod(cluster)):
@@ -243,9 +256,7 @@ class Start:
             uid = await pods.until(cluster, self._request.identity.name, _has_node)
             yield Pod(cluster, pods.pod_name(self._request.identity.name), uid)
 
-    def _pod_spec(
-        self, gate: Pushed, image: str, address: str | None, pull: tuple[str, ...], anchor: Anchor
-    ) -> PodSpec:
+    def _pod_spec(self, gate: Pushed, image: str, address: str | None, access: PullAccess, anchor: Anchor) -> PodSpec:
         wanted = self._request
         return PodSpec(
             identity=wanted.identity,
@@ -257,7 +268,7 @@ class Start:
             ids_assigned=anchor.namespace.ids_assigned,
             resources=wanted.resources,
             environment=wanted.environment,
-            pull_secrets=pull,
+            pull_secrets=access.names(self._pull_secret),
             runtime_class=wanted.runtime_class,
         )
 
@@ -299,19 +310,36 @@ class Start:
         try:
             made: Object = {}
             for obj in objects:
-                if self._request.fresh:
-                    # The POST may arrive although its answer does not; what bears the new uid is ours in any case.
-                    created.append(obj)
-                result = await ownership.ensure(cluster, obj)
-                if result.created and not self._request.fresh:
-                    created.append(obj)
-                made = result.object
+                made = await self._make(cluster, obj, created)
             yield made
-        except BaseException:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S + 5):
-                if created:
-                    await (undo() if undo is not None else self._take_back(cluster, created))
+        except BaseException as exc:
+            try:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S + 5):
+                    if created:
+                        await (undo() if undo is not None else self._take_back(cluster, created))
+            except PaudeError as left:
+                if not isinstance(exc, PaudeError):
+                    raise
+                exc.leftovers += left.leftovers  # what failed first is what the user has to know
             raise
+
+    async def _make(self, cluster: Cluster, obj: Object, created: list[Object]) -> Object:
+        """Ensure the object and note it in `created`, if it has to be taken back: also while that is not known yet."""
+        fresh = self._request.fresh
+        if fresh:
+            # The POST may arrive although its answer does not; what bears the new uid is ours in any case.
+            created.append(obj)
+        try:
+            result = await ownership.ensure(cluster, obj)
+        except ConnectionLost:
+            raise
+        except PaudeError:
+            if fresh:
+                created.remove(obj)  # the cluster has answered: it made nothing
+            raise
+        if result.created and not fresh:
+            created.append(obj)
+        return result.object
 
     async def _take_back(self, cluster: Cluster, created: Sequence[Object]) -> None:
         failed: list[Leftover] = []
@@ -331,6 +359,13 @@ def _has_node(pod: Object) -> str | None:
     if pod["metadata"].get("deletionTimestamp"):
         return None
     return str(pod["metadata"]["uid"]) if pod["spec"].get("nodeName") else None
+
+
+def _elsewhere(known: Record) -> PaudeError:
+    return NameTaken(
+        f"the session {known.name} of this workspace is in namespace {known.namespace} of {known.server}",
+        hint=f"leave --context and --namespace out to resume it there, or `paude stop {known.name}` first",
+    )
 
 
 def _gate_runs(pod: Object) -> bool | None:

@@ -25,7 +25,6 @@ from paude.settings import Paths
 GONE_S = 60.0
 
 
-
 @dataclass(frozen=True)
 class Stop:
     """The steps, for the session of one record."""
@@ -82,6 +81,7 @@ class Stop:
         name = manifests.proxy_name(digest)
         for kind in ("Deployment", "ConfigMap", "NetworkPolicy"):
             await cluster.delete(kind, name)
+        await cluster.delete("Secret", manifests.proxy_pull_secret(digest))
         report.line(f"the proxy {name} served nobody else and is gone")
 
     async def delete_volume(self, cluster: Cluster) -> None:
