@@ -65,3 +65,17 @@ async def test_what_is_no_file_is_left_out_and_nothing_waits_for_it(tmp_path: Pa
     (root / ".mutagen-temporary-x").write_text("half")
     (root / "f").write_text("x")
     assert set(await read(root)) == {"f"}
+
+
+async def test_what_shrinks_is_packed_and_what_does_not_is_left_alone(tmp_path: Path) -> None:
+    for name, content in (("text", b"def f(): return 1\n" * 200_000), ("noise", os.urandom(3_600_000))):
+        root = tmp_path / name
+        root.mkdir()
+        (root / "file").write_bytes(content)
+        stream = b"".join([piece async for piece in seed.tar_stream(root, Outgoing((), ()))])
+        assert (stream[:2] == b"\x1f\x8b") == (name == "text")
+        assert (len(stream) < len(content) / 4) == (name == "text")
+        with tarfile.open(fileobj=io.BytesIO(stream)) as archive:
+            member = archive.extractfile("file")
+            assert member is not None
+            assert member.read() == content

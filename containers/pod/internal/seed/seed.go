@@ -4,6 +4,7 @@ package seed
 import (
 	"archive/tar"
 	"bufio"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -25,13 +26,25 @@ const (
 	writers = 4
 )
 
-// Extract writes the regular files, directories and symbolic links of an uncompressed tar stream below root, which
+// Extract writes the regular files, directories and symbolic links of a tar stream, plain or gzipped, below root, which
 // nobody else may write meanwhile. It refuses names that lead out of root and every other kind of entry.
 func Extract(stream io.Reader, root string) (Count, error) {
+	archive, err := plain(bufio.NewReaderSize(stream, readAhead))
+	if err != nil {
+		return Count{}, err
+	}
 	tree := newTree(root)
 	workers := newWorkers(writers)
-	count, err := readAll(tar.NewReader(bufio.NewReaderSize(stream, readAhead)), tree, workers)
+	count, err := readAll(tar.NewReader(archive), tree, workers)
 	return count, errors.Join(err, workers.finish())
+}
+
+// The laptop decides by its first bytes whether packing pays.
+func plain(stream *bufio.Reader) (io.Reader, error) {
+	if magic, _ := stream.Peek(2); string(magic) != "\x1f\x8b" {
+		return stream, nil
+	}
+	return gzip.NewReader(stream)
 }
 
 // Empty removes everything below root.

@@ -3,7 +3,9 @@ package seed
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -105,5 +107,17 @@ func BenchmarkTenThousandFiles(b *testing.B) {
 		if _, err := Extract(bytes.NewReader(text), b.TempDir()); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestAPackedStreamIsUnpacked(t *testing.T) {
+	var packed bytes.Buffer
+	writer := gzip.NewWriter(&packed)
+	_, _ = io.Copy(writer, stream(t, tar.Header{Name: "a", Typeflag: tar.TypeReg, Size: 7}))
+	_ = writer.Close()
+	root := t.TempDir()
+	count, err := Extract(&packed, root)
+	if info, missing := os.Stat(filepath.Join(root, "a")); err != nil || missing != nil || info.Size() != 7 || count.Bytes != 7 {
+		t.Fatalf("%+v, %v, %v", count, err, missing)
 	}
 }
