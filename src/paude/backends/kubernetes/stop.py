@@ -23,6 +23,9 @@ from paude.sessions.records import Record
 from paude.settings import Paths
 
 GONE_S = 60.0
+# The pod's first processes end everything within a second. A parked agent's container is just being started anew and
+# misses its SIGTERM (seen: the pod's whole grace of 10 s passed), so there is nothing to wait for after that.
+GRACE_S = 3
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Stop:
         """End the agent, with its normal grace, and see that the pod is gone."""
         name = manifests.resource_name(self.record.name)
         await ownership.remove(cluster, "StatefulSet", name, self.record.uid)
-        if not await pods.delete(cluster, self._identity, grace_s=None, within_s=GONE_S):
+        if not await pods.delete(cluster, self._identity, grace_s=GRACE_S, within_s=GONE_S):
             pod = pods.pod_name(self.record.name)
             error = PaudeError(f"the pod {pod} is still there after {GONE_S:.0f} s", hint="is its node alive?")
             error.leftovers = (Leftover("pod", pod, f"kubectl -n {cluster.namespace} delete pod {pod} --force"),)
