@@ -7,13 +7,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from podside.fixtures import gate, gate_of_any_user, new_pod, pod_images  # noqa: F401
 from podside.pod import Pod, until
 
+pytest_plugins = ("podside.fixtures",)
 pytestmark = pytest.mark.podman
 
 TMUX = "tmux -S /run/paude/tmux.sock"
-_QUIET = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "HOME": "/nonexistent", "PATH": "/usr/bin:/bin"}
+_QUIET = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+    "HOME": "/nonexistent",
+    "PATH": "/usr/bin:/bin",
+}
 
 
 def _git(where: Path, *words: str) -> bytes:
@@ -82,7 +87,9 @@ def test_the_end_of_the_program_is_shown_and_enter_starts_it_again(gate: Pod) ->
 def test_ctrl_c_reaches_the_program_and_not_its_keeper(gate: Pod) -> None:
     _run(gate, "bash", "-c", "trap 'echo caught' INT; while :; do sleep 0.1; done")
     until(lambda: "pane" in gate.inside("agent", "ps ax"))
-    until(lambda: gate.inside("agent", f"{TMUX} send-keys -t agent C-c", check=False) == "" and "caught" in _screen(gate))
+    until(
+        lambda: gate.inside("agent", f"{TMUX} send-keys -t agent C-c", check=False) == "" and "caught" in _screen(gate)
+    )
     assert "agent ended" not in _screen(gate)
 
 
@@ -92,7 +99,11 @@ def test_tmux_is_started_again_when_it_dies(gate: Pod) -> None:
     for blow in (f"{TMUX} kill-server", "pkill -KILL tmux", f"{TMUX} kill-session -t agent"):
         before = gate.inside("agent", f"{TMUX} display-message -p -t agent '#{{pane_pid}}'")
         gate.inside("agent", blow)
-        until(lambda b=before: gate.inside("agent", f"{TMUX} display-message -p -t agent '#{{pane_pid}}'", check=False) not in ("", b))
+        until(
+            lambda b=before: (
+                gate.inside("agent", f"{TMUX} display-message -p -t agent '#{{pane_pid}}'", check=False) not in ("", b)
+            )
+        )
 
 
 def test_credentials_reach_the_program_and_not_other_logins(gate: Pod) -> None:

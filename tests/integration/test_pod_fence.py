@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from podside.fixtures import NewPod, new_pod, pod_images, ready  # noqa: F401
-from podside.pod import Pod, until
+from podside.pod import NewPod, Pod, until
 
+pytest_plugins = ("podside.fixtures",)
 pytestmark = pytest.mark.podman
 
 PEERS = Path(__file__).parent / "podside/peers.py"
@@ -69,7 +69,7 @@ def _walled(new_pod: NewPod) -> Pod:
     return pod
 
 
-def test_leave_comes_with_the_proof_and_goes_with_the_first_hole(new_pod: NewPod) -> None:  # noqa: F811
+def test_leave_comes_with_the_proof_and_goes_with_the_first_hole(new_pod: NewPod) -> None:
     pod = _walled(new_pod)
     with _peers(pod):
         pod.start_agent("sleep", "1000")
@@ -85,19 +85,20 @@ def test_leave_comes_with_the_proof_and_goes_with_the_first_hole(new_pod: NewPod
         assert pod.ssh("gate", "release").returncode == 3
 
 
-@pytest.mark.parametrize("hole", HOLES)
-def test_every_hole_is_seen(new_pod: NewPod, hole: str) -> None:  # noqa: F811
+def test_every_hole_is_seen(new_pod: NewPod) -> None:
     pod = _walled(new_pod)
     with _peers(pod):
-        until(lambda: pod.status()["fence"]["state"] == "clean")
-        _filter(pod, "-D", HOLES[hole])
-        until(lambda: pod.status()["fence"]["state"] == "open", 6)
-        found = {f"{t['name']} {t['address']}" for t in pod.status()["fence"]["targets"] if t["result"] == "open"}
-    name, _, network = hole.partition(" ")
-    assert [f for f in found if f.startswith(f"{name} {network or 'tcp'} ")], found
+        for hole, what in HOLES.items():
+            until(lambda: pod.status()["fence"]["state"] == "clean")
+            _filter(pod, "-D", what)
+            until(lambda: pod.status()["fence"]["state"] == "open", 6)
+            found = [f"{t['name']} {t['address']}" for t in pod.status()["fence"]["targets"] if t["result"] == "open"]
+            _filter(pod, "-A", what)
+            name, _, network = hole.partition(" ")
+            assert [f for f in found if f.startswith(f"{name} {network or 'tcp'} ")] == found, found
 
 
-def test_a_proxy_that_goes_is_told_and_stops_nobody(new_pod: NewPod) -> None:  # noqa: F811
+def test_a_proxy_that_goes_is_told_and_stops_nobody(new_pod: NewPod) -> None:
     pod = _walled(new_pod)
     with _peers(pod):
         pod.release()
@@ -108,7 +109,7 @@ def test_a_proxy_that_goes_is_told_and_stops_nobody(new_pod: NewPod) -> None:  #
         until(lambda: not pod.status()["leave"], 6)  # its absence hides no hole
 
 
-def test_probes_that_cannot_be_sent_are_no_proof(new_pod: NewPod) -> None:  # noqa: F811
+def test_probes_that_cannot_be_sent_are_no_proof(new_pod: NewPod) -> None:
     pod = _walled(new_pod)
     with _peers(pod):
         pod.release()
@@ -123,7 +124,7 @@ def test_probes_that_cannot_be_sent_are_no_proof(new_pod: NewPod) -> None:  # no
     assert "cannot be proven" in (pod.run_gate / "parked").read_text()
 
 
-def test_the_start_waits_for_proof_and_image(new_pod: NewPod) -> None:  # noqa: F811
+def test_the_start_waits_for_proof_and_image(new_pod: NewPod) -> None:
     pod = _walled(new_pod)
     fence = pod.start_fence(**FENCE)
     time.sleep(1)
@@ -140,7 +141,7 @@ def test_the_start_waits_for_proof_and_image(new_pod: NewPod) -> None:  # noqa: 
 
 
 @pytest.mark.slow
-def test_an_open_fence_fails_the_start(new_pod: NewPod) -> None:  # noqa: F811
+def test_an_open_fence_fails_the_start(new_pod: NewPod) -> None:
     pod = _walled(new_pod)
     _filter(pod, "-D", HOLES["resolver udp"])
     with _peers(pod):
@@ -151,7 +152,7 @@ def test_an_open_fence_fails_the_start(new_pod: NewPod) -> None:  # noqa: F811
     assert {"name": "resolver", "address": "udp 127.0.0.10:53", "result": "open"} in verdict["targets"]
 
 
-def test_a_wall_that_comes_late_is_waited_for(new_pod: NewPod) -> None:  # noqa: F811
+def test_a_wall_that_comes_late_is_waited_for(new_pod: NewPod) -> None:
     pod = new_pod()
     pod.start_gate(**FENCE)
     with _peers(pod):

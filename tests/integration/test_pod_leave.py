@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
-from podside.fixtures import NewPod, gate, gate_of_any_user, new_pod, pod_images, ready  # noqa: F401
-from podside.pod import Pod, until
+from podside.images import podman
+from podside.pod import NewPod, Pod, ready, until
 
+pytest_plugins = ("podside.fixtures",)
 pytestmark = pytest.mark.podman
 
 
@@ -38,8 +40,6 @@ def test_without_leave_the_agent_is_gone_within_three_seconds(gate: Pod) -> None
 
 
 def test_release_waits_until_the_workspace_is_seeded(gate: Pod) -> None:
-    import threading
-
     codes: list[int] = []
     waiting = threading.Thread(target=lambda: codes.append(gate.ssh("gate", "release").returncode))
     waiting.start()
@@ -112,8 +112,6 @@ def test_a_volume_that_cannot_be_written_is_named(new_pod: NewPod) -> None:
 
 
 def test_the_gate_ends_quickly_when_asked(gate: Pod) -> None:
-    from podside.images import podman
-
     began = time.monotonic()
     podman("stop", "-t", "10", f"{gate.name}-gate")
     assert time.monotonic() - began < 2

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from podside.images import available, build
-from podside.pod import ARBITRARY, FIXED, Pod, until
 
-NewPod = Callable[..., Pod]
+from podside.images import available, build
+from podside.pod import ARBITRARY, FIXED, NewPod, Pod, ready
 
 
 @pytest.fixture(scope="session")
@@ -47,10 +46,3 @@ def gate(new_pod: NewPod) -> Pod:
 @pytest.fixture(params=[ARBITRARY, FIXED])
 def gate_of_any_user(new_pod: NewPod, request: pytest.FixtureRequest) -> Pod:
     return ready(new_pod(request.param))
-
-
-def ready(pod: Pod, **environment: str) -> Pod:
-    """The pod once its gate answers."""
-    pod.start_gate(**environment)
-    until(lambda: pod.ssh("gate", "status").returncode == 0)
-    return pod

@@ -17,7 +17,7 @@ _LIMITS = '[containers]\ndefault_ulimits = ["nofile=4096:4096","nproc=4096:4096"
 def podman(*words: str, check: bool = True, stdin: bytes | None = None, seconds: float = 60) -> str:
     """What podman prints on stdout."""
     done = subprocess.run(
-        ["podman", *words], env=_environment(), input=stdin, capture_output=True, timeout=seconds, check=False
+        ["podman", *words], env=environment(), input=stdin, capture_output=True, timeout=seconds, check=False
     )
     if check and done.returncode:
         raise AssertionError(f"podman {words[0]}: {done.stderr.decode(errors='replace')[-2000:]}")
@@ -45,11 +45,11 @@ def build(role: str) -> str:
     return tag
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The caller's, with limits that a machine without CAP_SYS_RESOURCE can grant, unless he set his own."""
-    environment = dict(os.environ)
-    if "CONTAINERS_CONF" not in environment:
+    given = dict(os.environ)
+    if "CONTAINERS_CONF" not in given:
         file = Path(tempfile.gettempdir()) / f"paude-test-containers-{os.getuid()}.conf"
         file.write_text(_LIMITS)
-        environment["CONTAINERS_CONF"] = str(file)
-    return environment
+        given["CONTAINERS_CONF"] = str(file)
+    return given

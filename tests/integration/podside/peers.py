@@ -9,7 +9,9 @@ import threading
 
 PROXY, RESOLVER, API = "127.0.0.9", "127.0.0.10", "127.0.0.11"
 PAGE = b'{"resolvers":["127.0.0.10"],"allowlist":"0123456789ab"}\n<!-- squid may add something -->'
-HEAD = b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(PAGE)
+HEAD = b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(
+    PAGE
+)
 
 
 class Proxy(socketserver.StreamRequestHandler):
@@ -47,5 +49,6 @@ if sys.argv[1] == "proxy":
     servers.append(Server((PROXY, 3128), Proxy))
 for server in servers:
     threading.Thread(target=server.serve_forever, daemon=True).start()
-print("ready", flush=True)
+sys.stdout.write("ready\n")
+sys.stdout.flush()
 threading.Event().wait()

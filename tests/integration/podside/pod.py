@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from podside.images import environment as podman_environment
 from podside.images import podman
 
 DIAL = Path(__file__).with_name("dial.py")
@@ -27,7 +28,7 @@ class Pod:
 
     def __init__(self, directory: Path, images: Mapping[str, str], user: str = ARBITRARY) -> None:
         self.directory, self.images, self.user = directory, images, user
-        self.name = f"paude-test-{uuid.uuid4().hex[:8]}"
+        self.name = f"paude-podside-{uuid.uuid4().hex[:8]}"
         self.volume = self._made("vol")
         self.run_gate = self._made("run-gate")
         self.last_words = directory / "termination-log"
@@ -64,7 +65,11 @@ class Pod:
         given |= {"PAUDE_FENCE": "off"} | environment
         self.last_words.write_text("")
         self.last_words.chmod(0o666)
-        mounts = [f"{self.volume}:/vol", f"{self.run_gate}:/run/gate", f"{self.directory}/secret-gate:/etc/paude/ssh:ro"]
+        mounts = [
+            f"{self.volume}:/vol",
+            f"{self.run_gate}:/run/gate",
+            f"{self.directory}/secret-gate:/etc/paude/ssh:ro",
+        ]
         mounts.append(f"{self.last_words}:/dev/termination-log")
         self._run("gate", "none", mounts, given, ())
 
@@ -76,7 +81,9 @@ class Pod:
         words += [f"--network=container:{self.name}-gate", f"-v={self.run_gate}:/run/gate:ro"]
         words += [f"-v={self.last_words}:/dev/termination-log", *(f"-e={k}={v}" for k, v in environment.items())]
         command = ["/opt/paude/bin/paude-pod", "fence"]
-        return subprocess.Popen([*words, self.images["gate"], *command], stderr=subprocess.PIPE)
+        return subprocess.Popen(
+            [*words, self.images["gate"], *command], env=podman_environment(), stderr=subprocess.DEVNULL
+        )
 
     def start_agent(self, *program: str, restart: bool = False, **environment: str) -> None:
         """The agent; with `restart` it is started again whenever it ends, as a kubelet does."""
@@ -114,7 +121,9 @@ class Pod:
 
     def logs(self, role: str) -> str:
         words = ["podman", "logs", f"{self.name}-{role}"]
-        return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True).stdout.decode()
+        return subprocess.run(
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=podman_environment(), check=True
+        ).stdout.decode()
 
     def in_network(self, *words: str) -> list[str]:
         """The command that runs `words` in the pod's network."""
@@ -176,3 +185,13 @@ def until(holds: Callable[[], object], seconds: float = 10) -> float:
         assert time.monotonic() - begun < seconds, f"not within {seconds} s"
         time.sleep(0.02)
     return time.monotonic() - begun
+
+
+NewPod = Callable[..., Pod]
+
+
+def ready(pod: Pod, **environment: str) -> Pod:
+    """The pod once its gate answers."""
+    pod.start_gate(**environment)
+    until(lambda: pod.ssh("gate", "status").returncode == 0)
+    return pod
