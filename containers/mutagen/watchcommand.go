@@ -22,6 +22,7 @@ var watchCommand = &cobra.Command{
 }
 
 func printChanges(root string) error {
+	endWithParent()
 	say := func(word string) {
 		if _, err := fmt.Println(word); err != nil {
 			os.Exit(1)

@@ -14,7 +14,6 @@ from paude.errors import NotFound
 from paude.sync import daemon, selection, session
 from sync_peer import NAME, Peer, eventually, peer, reads, synced, tree
 
-
 # A tenth of it on an idle machine; without a working watcher it would be two minutes.
 SOON_S = 2
 
