@@ -56,9 +56,9 @@ class Laptop:
     @asynccontextmanager
     async def remember(self) -> AsyncIterator[None]:
         """Note a new session before anything of it is made: whoever comes after a killed start finds it by this."""
-        if self.fresh:
-            await anyio.to_thread.run_sync(records.save, self.paths, self.record)
         try:
+            if self.fresh:
+                await anyio.to_thread.run_sync(records.save, self.paths, self.record)
             yield
         except BaseException:
             if self.fresh:

@@ -42,10 +42,14 @@ async def start_session(
         if prepared.stale is not None and prepared.stale.server:
             await take_down(prepared.stale, laptop.paths, display, keep_volume=False, limit_s=limit_s)
         plan = start_plan(prepared)
-        with display(plan) as emit:
-            recorder = Recorder(emit, progress.file_of(laptop.paths, laptop.name))
-            async with committed(plan, recorder, limit_s, sequential=sequential):
-                await anyio.to_thread.run_sync(_commit, laptop.paths, laptop.name)
+        try:
+            with display(plan) as emit:
+                recorder = Recorder(emit, progress.file_of(laptop.paths, laptop.name))
+                async with committed(plan, recorder, limit_s, sequential=sequential):
+                    await anyio.to_thread.run_sync(_commit, laptop.paths, laptop.name)
+        finally:
+            if records.load(laptop.paths, laptop.name) is None:
+                records.forget(laptop.paths, laptop.name)  # the lines for others may have been all there was
     return plan, recorder
 
 
