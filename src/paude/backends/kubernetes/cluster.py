@@ -8,28 +8,28 @@ imports kr8s.
 from __future__ import annotations
 
 import json
-import os
 import random
 import ssl
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import kr8s
 
-from paude.backends.kubernetes import status
-from paude.backends.kubernetes.kubeconfig import Target, client_certificate
+from paude.backends.kubernetes import kubeconfig, status
+from paude.backends.kubernetes.kubeconfig import Target
+from paude.backends.kubernetes.trust import trust_of
 from paude.errors import ConnectionLost, LoginExpired, PaudeError, SettingsError
+from paude.process import clean
 from paude.settings import Paths
 from paude.tunnel.portforward import ApiAccess
 
 FIELD_MANAGER = "paude"
 TIMEOUT = httpx.Timeout(30, connect=10)
+_STEADY_S = 5  # a watch that held for so long has worked
 WATCH_S = 240  # the server ends the watch then; a silent connection is noticed a little later
 OLDEST = (1, 29)  # native sidecars are on by default from 1.29 (kubernetes.io, "Sidecar Containers")
 
@@ -53,6 +53,8 @@ _KINDS = {
     "SelfSubjectReview": ("authentication.k8s.io/v1", "selfsubjectreviews"),
     "SelfSubjectAccessReview": ("authorization.k8s.io/v1", "selfsubjectaccessreviews"),
 }
+# What kr8s raises when a kubeconfig's login plug-in is missing, fails, or says something else than a token.
+_NO_LOGIN = (ValueError, KeyError, TypeError, OSError, RuntimeError)
 _CLUSTER_WIDE = {"Namespace", "StorageClass", "ProjectRequest", "SelfSubjectReview", "SelfSubjectAccessReview"}
 
 
@@ -97,8 +99,8 @@ async def connected(target: Target, paths: Paths) -> AsyncIterator[Cluster]:
     client.trust = trust
     try:
         await client.auth
-    except (ValueError, KeyError, OSError) as exc:
-        raise LoginExpired("the kubeconfig's way of logging in failed", why=str(exc)) from exc
+    except _NO_LOGIN as exc:
+        raise LoginExpired("the kubeconfig's way of logging in failed", why=clean(str(exc))) from exc
     cluster = Cluster(target, client, trust)
     try:
         await cluster.check_version()
@@ -107,32 +109,6 @@ async def connected(target: Target, paths: Paths) -> AsyncIterator[Cluster]:
         with anyio.CancelScope(shield=True), anyio.move_on_after(2):
             if client._session is not None:
                 await client._session.aclose()
-
-
-def trust_of(target: Target, paths: Paths) -> ssl.SSLContext:
-    """The kubeconfig's CA, else the operating system's store; with the user's certificate where there is one."""
-    try:
-        ca = target.certificate_authority
-        context = ssl.create_default_context(cadata=ca.decode() if ca else None)
-        if target.cluster_entry.get("insecure-skip-tls-verify"):
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if pair := client_certificate(target.user_entry):
-            _load_chain(context, pair, paths.runtime)
-    except (ssl.SSLError, UnicodeDecodeError) as exc:
-        raise SettingsError("the certificates in the kubeconfig cannot be used", why=str(exc)) from exc
-    return context
-
-
-def _load_chain(context: ssl.SSLContext, pair: tuple[bytes, bytes], directory: Path) -> None:
-    # Python's ssl loads keys from files only; this one lives as long as the call.
-    descriptor, name = tempfile.mkstemp(dir=directory)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pair[0] + b"\n" + pair[1])
-        context.load_cert_chain(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _without_files(target: Target) -> Any:
@@ -248,6 +224,7 @@ class Cluster:
             params["fieldSelector"] = f"metadata.name={name}"
         failures = 0
         while True:
+            begun = anyio.current_time()
             try:
                 listed = await self._object("GET", kind, "", doing=f"list {_KINDS[kind][1]}", params=params)
                 assert listed is not None
@@ -256,11 +233,12 @@ class Cluster:
                 yield Change("LISTED", {})
                 version = str(listed["metadata"]["resourceVersion"])
                 async for change in self._changes(kind, {**params, "resourceVersion": version}):
-                    failures = 0
                     yield change
             except ConnectionLost:
-                failures += 1
-                await anyio.sleep(random.uniform(0.05, min(5.0, 0.2 * 2**failures)))
+                pass
+            # Whoever ends watches at once, be it a server or something on the way, is not asked without pause.
+            failures = 0 if anyio.current_time() - begun > _STEADY_S else failures + 1
+            await anyio.sleep(random.uniform(0.05, min(5.0, 0.2 * 2 ** min(failures, 6))))
 
     async def _changes(self, kind: str, params: Mapping[str, str]) -> AsyncIterator[Change]:
         """One watch request; ends when the server ends it, on 410, or when it has been silent for too long."""
@@ -278,6 +256,9 @@ class Cluster:
                 raise_for_status=False,
                 timeout=httpx.Timeout(TIMEOUT.connect, read=WATCH_S + 30),
             ) as response:
+                if response.status_code == 403:
+                    await response.aread()
+                    _answer(response, f"watch {plural}")
                 if response.status_code != 200:
                     raise ConnectionLost(f"the watch of {plural} was refused", why=f"HTTP {response.status_code}")
                 async for line in response.aiter_lines():
@@ -362,8 +343,16 @@ class Cluster:
             if self._client.auth.token != used:
                 return
             try:
+                # The user may have logged in again meanwhile: that writes the file, and kr8s was given its content.
+                again = kubeconfig.find(
+                    self.target.files,
+                    server=self.target.server,
+                    user=self.target.user,
+                    namespace=self.target.namespace,
+                )
+                self._client.auth._kubeconfig_path_or_dict = _without_files(again)
                 await self._client.auth.reauthenticate()
-            except (ValueError, KeyError, OSError) as exc:
+            except (*_NO_LOGIN, SettingsError) as exc:
                 raise status.login_expired() from exc
             if self._client._session is not None and self._client.auth.token:
                 self._client._session.headers["Authorization"] = f"Bearer {self._client.auth.token}"

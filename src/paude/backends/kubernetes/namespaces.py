@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+
+import anyio
 
 from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.manifests import common_labels
@@ -11,6 +14,7 @@ from paude.errors import Forbidden, NotFound
 
 # Where OpenShift writes the range of UIDs that it assigns from; whoever sets one himself is refused there.
 UID_RANGE = "openshift.io/sa.scc.uid-range"
+APPEARS_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -27,13 +31,11 @@ async def ensure(cluster: Cluster, *, create: bool) -> Namespace:
 
     Raises NotFound when it is missing, Forbidden when it may not be made.
     """
-    found = await _read(cluster)
+    found = await (_read_or_make(cluster) if create else _read(cluster))
     if found is None:
-        if not create:
-            raise NotFound(
-                f"there is no namespace {cluster.namespace}", hint="choose one with -n, or give --create-namespace"
-            )
-        found = await _create(cluster)
+        raise NotFound(
+            f"there is no namespace {cluster.namespace}", hint="choose one with -n, or give --create-namespace"
+        )
     annotations = found["metadata"].get("annotations") or {}
     return Namespace(cluster, cluster.namespace, ids_assigned=UID_RANGE in annotations)
 
@@ -46,6 +48,18 @@ async def _read(cluster: Cluster) -> Object | None:
         return {"metadata": {"name": cluster.namespace}}
 
 
+async def _read_or_make(cluster: Cluster) -> Object | None:
+    """On OpenShift nobody may read a namespace that is missing: so a refusal does not say that it is there."""
+    with suppress(Forbidden):
+        if found := await cluster.get("Namespace", cluster.namespace):
+            return found
+    try:
+        return await _create(cluster)
+    except Forbidden as error:
+        error.hint = f"without --create-namespace paude uses {cluster.namespace}, if it is there; else ask for it"
+        raise
+
+
 async def _create(cluster: Cluster) -> Object:
     meta = {"name": cluster.namespace}
     try:
@@ -55,5 +69,16 @@ async def _create(cluster: Cluster) -> Object:
             labels = common_labels("namespace")
             await cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {**meta, "labels": labels}})
     except Conflict:
-        pass  # somebody else was quicker
-    return await _read(cluster) or {"metadata": meta}
+        pass  # it is there, and this user may not read it; or somebody else was quicker
+    return await _usable(cluster)
+
+
+async def _usable(cluster: Cluster) -> Object:
+    """The namespace, once it can be used: OpenShift gives its maker the rights a moment after it answers."""
+    with anyio.move_on_after(APPEARS_S):
+        while True:
+            with suppress(Forbidden):
+                if found := await cluster.get("Namespace", cluster.namespace):
+                    return found
+            await anyio.sleep(0.2)  # a namespace that may not be read yet cannot be watched either
+    raise NotFound(f"the namespace {cluster.namespace} was asked for and does not appear", hint="try again")

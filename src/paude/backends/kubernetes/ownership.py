@@ -17,6 +17,7 @@ from paude.backends.kubernetes.status import Conflict
 from paude.errors import NameTaken
 
 UID = "paude.io/session-uid"
+_TRIES = 4
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,21 @@ async def ensure(cluster: Cluster, obj: Object) -> Made:
 
     Raises NameTaken when the name belongs to somebody else.
     """
-    try:
-        return Made(await cluster.create(obj), created=True)
-    except Conflict:
-        return await _update(cluster, obj)
+    for _ in range(_TRIES):
+        try:
+            return Made(await cluster.create(obj), created=True)
+        except Conflict:
+            # Either it is there, or another request changed the namespace's quota at that moment.
+            if made := await _update(cluster, obj):
+                return made
+    return Made(await cluster.create(obj), created=True)
 
 
-async def _update(cluster: Cluster, obj: Object) -> Made:
+async def _update(cluster: Cluster, obj: Object) -> Made | None:
     kind, name = obj["kind"], obj["metadata"]["name"]
     present = await cluster.get(kind, name)
     if present is None:
-        return Made(await cluster.create(obj), created=True)
+        return None
     if session_uid(present) != session_uid(obj):
         raise NameTaken(f"{kind} {name} exists and belongs to another session", hint="choose another --name")
     return Made(await cluster.apply(obj), created=False)
@@ -55,15 +60,21 @@ async def _update(cluster: Cluster, obj: Object) -> Made:
 
 async def ensure_shared(cluster: Cluster, obj: Object) -> Made:
     """Create an object that sessions share (baseline, proxy), or bring paude's own one up to date."""
-    try:
+    present: Object | None = None
+    for _ in range(_TRIES):
+        try:
+            return Made(await cluster.create(obj), created=True)
+        except Conflict:
+            present = await cluster.get(obj["kind"], obj["metadata"]["name"])
+            if present is not None:
+                break
+    if present is None:
         return Made(await cluster.create(obj), created=True)
-    except Conflict:
-        present = await cluster.get(obj["kind"], obj["metadata"]["name"])
-    labels = (present or {"metadata": {}})["metadata"].get("labels") or {}
+    labels = present["metadata"].get("labels") or {}
     if labels.get("app.kubernetes.io/managed-by") != "paude":
         name = obj["metadata"]["name"]
         raise NameTaken(f"{obj['kind']} {name} exists and is not paude's", hint="remove it, or use another namespace")
-    if present is not None and present.get("immutable"):
+    if present.get("immutable"):
         return Made(present, created=False)
     return Made(await cluster.apply(obj), created=False)
 

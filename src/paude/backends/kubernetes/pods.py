@@ -108,8 +108,10 @@ async def until_available(cluster: Cluster, wanted: Object) -> None:
 
         async def follow_deployment() -> None:
             async for change in cluster.watch("Deployment", name=deployment):
-                if change.type != "LISTED" and _is_available(change.object):
-                    found.append(None)
+                up = change.type != "LISTED" and _is_available(change.object)
+                failure = None if up else reasons.deployment_failure(change.object)
+                if up or failure:
+                    found.append(failure)
                     tasks.cancel_scope.cancel()
                     return
 

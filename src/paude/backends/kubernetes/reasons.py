@@ -98,6 +98,15 @@ def open_egress(verdict: str) -> EgressOpen:
     )
 
 
+def deployment_failure(deployment: Object) -> PaudeError | None:
+    """Why the pods of a Deployment are not even made (quota, admission), or None."""
+    for condition in (deployment.get("status") or {}).get("conditions") or ():
+        message = clean(str(condition.get("message", "")))
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True" and "forbidden" in message:
+            return status.forbidden(message, "create the pod of the proxy")
+    return None
+
+
 def event_failure(event: Object) -> PaudeError | None:
     """The error that an event tells, or None when it is news only."""
     message = clean(str(event.get("message", "")))

@@ -278,7 +278,7 @@ class Start:
         async def undo() -> None:
             await ownership.remove(cluster, "StatefulSet", manifests.resource_name(who.name), who.uid)
             if not await pods.delete(cluster, who, grace_s=GATE_GRACE_S, within_s=UNDO_S):
-                raise _left(cluster, "pod", pods.pod_name(who.name))
+                raise _left(cluster, ("pod", pods.pod_name(who.name)))
 
         return undo
 
@@ -313,15 +313,28 @@ class Start:
                 made = await self._make(cluster, obj, created)
             yield made
         except BaseException as exc:
-            try:
-                with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S + 5):
-                    if created:
-                        await (undo() if undo is not None else self._take_back(cluster, created))
-            except PaudeError as left:
-                if not isinstance(exc, PaudeError):
-                    raise
-                exc.leftovers += left.leftovers  # what failed first is what the user has to know
+            error = await self._undone(cluster, created, undo)
+            if error is not None and not isinstance(exc, PaudeError):
+                raise error from exc
+            if error is not None and isinstance(exc, PaudeError):
+                exc.leftovers += error.leftovers  # what failed first is what the user has to know
             raise
+
+    async def _undone(
+        self, cluster: Cluster, created: Sequence[Object], undo: Callable[[], Awaitable[None]] | None
+    ) -> PaudeError | None:
+        """Take back what was created; the error that says what is left of it, if anything is."""
+        if not created:
+            return None
+        with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S + 5):
+            try:
+                await (undo() if undo is not None else self._take_back(cluster, created))
+            except PaudeError as error:
+                if error.leftovers:
+                    return error
+            else:
+                return None
+        return _left(cluster, *((obj["kind"].lower(), obj["metadata"]["name"]) for obj in created))
 
     async def _make(self, cluster: Cluster, obj: Object, created: list[Object]) -> Object:
         """Ensure the object and note it in `created`, if it has to be taken back: also while that is not known yet."""
@@ -342,17 +355,15 @@ class Start:
         return result.object
 
     async def _take_back(self, cluster: Cluster, created: Sequence[Object]) -> None:
-        failed: list[Leftover] = []
+        failed: list[tuple[str, str]] = []
         for obj in reversed(created):
             kind, name = obj["kind"], obj["metadata"]["name"]
             try:
                 await ownership.remove(cluster, kind, name, self._request.identity.uid)
             except PaudeError:
-                failed.append(_leftover(cluster, kind.lower(), name))
+                failed.append((kind.lower(), name))
         if failed:
-            error = PaudeError("not everything could be taken back")
-            error.leftovers = tuple(failed)
-            raise error
+            raise _left(cluster, *failed)
 
 
 def _has_node(pod: Object) -> str | None:
@@ -372,11 +383,9 @@ def _gate_runs(pod: Object) -> bool | None:
     return True if _has_node(pod) and reasons.running(pod, "gate") else None
 
 
-def _leftover(cluster: Cluster, kind: str, name: str) -> Leftover:
-    return Leftover(kind, name, f"kubectl -n {cluster.namespace} delete {kind} {name}")
-
-
-def _left(cluster: Cluster, kind: str, name: str) -> PaudeError:
-    error = PaudeError(f"the {kind} {name} is still there")
-    error.leftovers = (_leftover(cluster, kind, name),)
+def _left(cluster: Cluster, *objects: tuple[str, str]) -> PaudeError:
+    error = PaudeError("not everything could be taken back", why=", ".join(f"{kind} {name}" for kind, name in objects))
+    error.leftovers = tuple(
+        Leftover(kind, name, f"kubectl -n {cluster.namespace} delete {kind} {name}") for kind, name in objects
+    )
     return error

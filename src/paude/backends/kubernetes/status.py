@@ -17,6 +17,8 @@ _ADMISSION = (
     "admission webhook",
     "denied the request",
 )
+# The words of the LimitRanger plug-in (kubernetes, plugin/pkg/admission/limitranger).
+_LIMIT_RANGE = re.compile(r"(?:minimum|maximum) [\w./-]+ usage per |max limit to request ratio per ")
 _LONGEST = 1200
 
 
@@ -60,6 +62,14 @@ def forbidden(message: str, doing: str) -> Forbidden:
             why=message,
             hint="free some of it, or ask for less with --cpu, --memory, --storage",
         )
+    if _LIMIT_RANGE.search(message):
+        return QuotaExceeded(
+            f"a LimitRange of the namespace does not let paude {doing}",
+            why=message,
+            hint="ask for less (or more) with --cpu, --memory, --storage",
+        )
+    if "it is being terminated" in message:
+        return Forbidden(f"the namespace is being deleted: cannot {doing}", why=message, hint="choose one with -n")
     if any(word in message for word in _ADMISSION):
         return AdmissionDenied(f"the cluster's admission does not let paude {doing}", why=message)
     if found := _CANNOT.search(message):

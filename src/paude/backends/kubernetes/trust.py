@@ -1,0 +1,38 @@
+"""The one TLS trust of a cluster: for requests, watches and tunnels alike."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tempfile
+from pathlib import Path
+
+from paude.backends.kubernetes.kubeconfig import Target, client_certificate
+from paude.errors import SettingsError
+from paude.settings import Paths
+
+
+def trust_of(target: Target, paths: Paths) -> ssl.SSLContext:
+    """The kubeconfig's CA, else the operating system's store; with the user's certificate where there is one."""
+    try:
+        ca = target.certificate_authority
+        context = ssl.create_default_context(cadata=ca.decode() if ca else None)
+        if target.cluster_entry.get("insecure-skip-tls-verify"):
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if pair := client_certificate(target.user_entry):
+            _load_chain(context, pair, paths.runtime)
+    except (ssl.SSLError, UnicodeDecodeError) as exc:
+        raise SettingsError("the certificates in the kubeconfig cannot be used", why=str(exc)) from exc
+    return context
+
+
+def _load_chain(context: ssl.SSLContext, pair: tuple[bytes, bytes], directory: Path) -> None:
+    # Python's ssl loads keys from files only; this one lives as long as the call.
+    descriptor, name = tempfile.mkstemp(dir=directory)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pair[0] + b"\n" + pair[1])
+        context.load_cert_chain(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
