@@ -23,15 +23,16 @@ _LEAVE_AND_RESET = (
 
 
 def main() -> int:
-    """Wait, then restore; nothing is touched when somebody else (the shell) has set the terminal meanwhile."""
+    """Wait, then restore; the settings stay as they are when somebody else (the shell) has set the terminal meanwhile."""
     told = b""
     while chunk := os.read(0, _READ):
         told += chunk
     settings = json.loads(told)
     try:
-        if plain(termios.tcgetattr(1)) == settings["raw"]:
-            termios.tcsetattr(1, termios.TCSANOW, attributes(settings["cooked"]))
+        ours = plain(termios.tcgetattr(1)) == settings["raw"]
         os.write(1, _LEAVE_AND_RESET)
+        if ours:
+            termios.tcsetattr(1, termios.TCSANOW, attributes(settings["cooked"]))
     except (OSError, termios.error):
         return 1
     return 0
