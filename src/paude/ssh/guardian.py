@@ -23,7 +23,7 @@ _LEAVE_AND_RESET = (
 
 
 def main() -> int:
-    """Wait, then restore; the settings stay as they are when somebody else (the shell) has set the terminal meanwhile."""
+    """Wait, then restore; the settings stay as they are when the shell has changed them meanwhile."""
     told = b""
     while chunk := os.read(0, _READ):
         told += chunk
