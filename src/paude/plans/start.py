@@ -40,11 +40,11 @@ def on_kubernetes(k: Start, laptop: Laptop) -> Plan:
 
     # The pod: its gate and its fence start, the agent waits for its leave.
     gate_image = plan.step(k.push_gate_image, registry)
-    image_name = plan.step(k.name_agent_image, registry)
-    image = plan.step(k.push_agent_image, registry)
+    found = plan.step(k.find_agent_image, registry)
+    image = plan.step(k.push_agent_image, registry, found)
     secrets = plan.step(k.apply_secrets, anchor, keys)
     volume = plan.step(k.claim_volume, anchor)
-    pod = plan.step(k.create_pod, gate_image, image_name, policy, pull, anchor, after=[secrets, volume])
+    pod = plan.step(k.create_pod, gate_image, found, policy, pull, anchor, after=[secrets, volume])
 
     plan.step(k.watch_gate, pod)
 

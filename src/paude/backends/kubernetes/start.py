@@ -30,6 +30,7 @@ from paude.images import ensure
 from paude.images.build import BuildSettings
 from paude.images.context import ImageSpec
 from paude.images.reference import Pushed, RegistryTarget
+from paude.images.registry import present
 from paude.sessions.records import Record
 from paude.settings import Paths
 from paude.ssh.session_keys import SessionKeys
@@ -160,17 +161,25 @@ class Start:
         """The proxy's image in the registry."""
         return await self._push(self._request.proxy_image, target)
 
-    async def push_agent_image(self, target: RegistryTarget) -> Pushed:
-        """The agent's image in the registry."""
-        return await self._push(self._request.agent_image, target)
+    async def find_agent_image(self, target: RegistryTarget) -> Pushed:
+        """The name that the agent's image has, or will have; one that is there already is named by its digest too.
+
+        Nothing is built or pushed for it.
+        """
+        image = self._request.agent_image
+        tag = await ensure.tag_of(image, self._request.build)
+        digest = await present(target.reference(image.name, tag), target.login, target.ca_file)
+        return _pinned(Pushed(str(target.pull_reference(image.name, tag)), digest or ""))
+
+    async def push_agent_image(self, target: RegistryTarget, found: Pushed) -> Pushed:
+        """The agent's image in the registry, under the name that the pod knows."""
+        if found.digest:
+            return found
+        pushed = await ensure.ensure(self._request.agent_image, target, self._request.build)
+        return Pushed(found.reference, pushed.digest)
 
     async def _push(self, spec: ImageSpec, target: RegistryTarget) -> Pushed:
-        return await ensure.ensure(spec, target, self._request.build)
-
-    async def name_agent_image(self, target: RegistryTarget) -> str:
-        """The name that the agent's image will have; nothing is built or pushed for it."""
-        image = self._request.agent_image
-        return str(target.pull_reference(image.name, await ensure.tag_of(image, self._request.build)))
+        return _pinned(await ensure.ensure(spec, target, self._request.build))
 
     async def find_pull_secret(self, anchor: Anchor, target: RegistryTarget) -> PullAccess:
         """The pull secret: the one named, else the service account's, else one made from the push login."""
@@ -245,7 +254,7 @@ class Start:
 
     @asynccontextmanager
     async def create_pod(
-        self, gate: Pushed, image: str, address: str | None, access: PullAccess, anchor: Anchor
+        self, gate: Pushed, image: Pushed, address: str | None, access: PullAccess, anchor: Anchor
     ) -> AsyncIterator[Pod]:
         """Create the pod and wait until it has a node; its gate comes up next, the agent waits for its leave."""
         spec = self._pod_spec(gate, image, address, access, anchor)
@@ -256,12 +265,14 @@ class Start:
             uid = await pods.until(cluster, self._request.identity.name, _has_node)
             yield Pod(cluster, pods.pod_name(self._request.identity.name), uid)
 
-    def _pod_spec(self, gate: Pushed, image: str, address: str | None, access: PullAccess, anchor: Anchor) -> PodSpec:
+    def _pod_spec(
+        self, gate: Pushed, image: Pushed, address: str | None, access: PullAccess, anchor: Anchor
+    ) -> PodSpec:
         wanted = self._request
         return PodSpec(
             identity=wanted.identity,
             gate_image=gate.reference,
-            agent_image=image,
+            agent_image=image.reference,
             command=wanted.command,
             proxy=address,
             allowlist=self._proxy,
@@ -287,7 +298,12 @@ class Start:
         await pods.until(pod.cluster, self._request.identity.name, _gate_runs)
 
     async def check_agent_image(self, pod: Pod, image: Pushed) -> None:
-        """What the pod runs must be what was pushed: a tag says nothing, a digest does."""
+        """What the pod runs must be what was pushed: a tag says nothing, a digest does.
+
+        A name with a digest is checked by the kubelet; this is for an image that was pushed after the pod was made.
+        """
+        if _is_pinned(image):
+            return
 
         def digest(obj: Object) -> str | None:
             status = reasons.container(obj, "agent") or {}
@@ -364,6 +380,14 @@ class Start:
                 failed.append((kind.lower(), name))
         if failed:
             raise _left(cluster, *failed)
+
+
+def _pinned(image: Pushed) -> Pushed:
+    return Pushed(f"{image.reference}@{image.digest}", image.digest) if image.digest else image
+
+
+def _is_pinned(image: Pushed) -> bool:
+    return "@" in image.reference
 
 
 def _has_node(pod: Object) -> str | None:
