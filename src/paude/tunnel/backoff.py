@@ -12,7 +12,7 @@ LAST_BACKGROUND_S = 30.0
 
 
 class Backoff:
-    """Waits of `first`/2 seconds at least; `hurry` ends the wait that is running and begins again at `first`."""
+    """Waits of `first` seconds at least, so never more than five tries in a second; `hurry` ends the wait that is running and begins again at `first`."""
 
     def __init__(self, last: float = LAST_BACKGROUND_S, first: float = FIRST_S) -> None:
         self._first = first
@@ -33,8 +33,7 @@ class Backoff:
     async def wait(self) -> None:
         """Wait before the next attempt."""
         self._failures += 1
-        least = self._first / 2
-        seconds = random.uniform(least, max(least, limit(self._failures, self._first, self._last)))
+        seconds = random.uniform(self._first, limit(self._failures, self._first, self._last))
         with anyio.CancelScope() as self._scope:
             await anyio.sleep(seconds)
 
