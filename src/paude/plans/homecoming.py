@@ -18,6 +18,7 @@ from paude.settings import Paths
 from paude.ssh import ssh_config
 from paude.supervisor import client as supervisor
 from paude.sync import history, session
+from paude.sync.advance import advance
 
 FLUSH_S = 120.0
 
@@ -72,6 +73,21 @@ class Homecoming:
         conflicts = (f"a conflict at {conflict.path}" for conflict in state.conflicts)
         held = (f"{path} was held by the guard" for path in state.held)
         return Losses((*conflicts, *held))
+
+    async def advance_branch(self, files: Losses) -> None:
+        """Move the developer's branch forward to what the agent committed, where that is safe; else say why not."""
+        if files.sentences:
+            return
+        try:
+            found = await advance(Path(self.record.workspace), self.record.name)
+        except PaudeError as error:
+            report.line(f"your branch stays where it is: {error}")
+            return
+        if found.moved:
+            report.line(f"{found.branch} was moved forward to what the agent committed, {found.new[:12]}")
+        elif found.why:
+            where = f"refs/paude/{self.record.name}/{found.branch}"
+            report.line(f"the agent's commits are at {where}; {found.branch or 'HEAD'} stays: {found.why}")
 
     async def judge(self, commits: Losses, files: Losses) -> Losses:
         """Everything that would be lost."""

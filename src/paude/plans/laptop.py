@@ -33,6 +33,13 @@ UNDO_S = 10
 
 
 @dataclass(frozen=True)
+class Seeded:
+    """The workspace's copy is complete; `now` when this run has filled it."""
+
+    now: bool
+
+
+@dataclass(frozen=True)
 class Laptop:
     """This end of a session: `record` is what will be remembered of it."""
 
@@ -117,18 +124,19 @@ class Laptop:
         if bundle is not None:
             await gate.send_history(await anyio.Path(bundle).read_bytes())
 
-    async def seed(self, gate: Gate, outgoing: Outgoing) -> None:
+    async def seed(self, gate: Gate, outgoing: Outgoing) -> Seeded:
         """The first content, as one stream; a volume that has been seeded keeps what it has."""
         if (await gate.status()).seeded:
             report.line("the workspace in the pod is kept")
-            return
+            return Seeded(now=False)
         await gate.seed(seed.tar_stream(self._workspace, outgoing))
+        return Seeded(now=True)
 
     @asynccontextmanager
-    async def first_sync(self, outgoing: Outgoing) -> AsyncIterator[None]:
+    async def first_sync(self, outgoing: Outgoing, seeded: Seeded) -> AsyncIterator[None]:
         """Live sync, once around: from here on both sides are in step."""
         try:
-            await session.create(self.paths, self.name, self._workspace, outgoing)
+            await session.create(self.paths, self.name, self._workspace, outgoing, fresh=seeded.now)
             await session.first_cycle(self.paths, self.name)
             yield
         except BaseException:

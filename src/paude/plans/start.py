@@ -53,7 +53,7 @@ def on_kubernetes(k: Start, laptop: Laptop) -> Plan:
     announced = plan.step(laptop.announce_image, gate, image)
     unpacked = plan.step(laptop.send_history, gate, history)
     seeded = plan.step(laptop.seed, gate, outgoing)
-    synced = plan.step(laptop.first_sync, outgoing, after=[seeded, supervisor])
+    synced = plan.step(laptop.first_sync, outgoing, seeded, after=[supervisor])
     marked = plan.step(laptop.mark_seeded, gate, after=[synced])
 
     # Only now may the agent run.

@@ -19,6 +19,7 @@ def bring_home(k: Stop, home: Homecoming) -> tuple[Plan, Node[Losses]]:
     fetched = plan.step(home.fetch_history, pod)
     parked = plan.step(home.park_agent, pod, after=[fetched])
     flushed = plan.step(home.flush_sync, pod, after=[parked])
+    plan.step(home.advance_branch, flushed, after=[fetched])
     return plan, plan.step(home.judge, fetched, flushed)
 
 

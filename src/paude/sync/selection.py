@@ -194,7 +194,7 @@ class _Search:
             if after.ignored(one.path, directory=one.is_directory):
                 by_name.append(one.path)
                 below = one.path + "/" if one.is_directory else "\0"
-            elif _may_hold_key(one.entry) and not self._released(one.path) and _holds_key(one.entry):
+            elif _may_hold_key(one.entry) and _holds_key(one.entry) and not self._released(one.path):
                 by_content.append(one.path)
         return by_name, by_content
 
