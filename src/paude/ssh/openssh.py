@@ -11,12 +11,14 @@ from paude.process import ToolMissing
 from paude.settings import Paths
 from paude.ssh.ssh_config import agent_alias
 
+WORKSPACE = "/workspace"
+
 
 def become_ssh(paths: Paths, session: str, command: Sequence[str], *, terminal: bool) -> NoReturn:
-    """Become `ssh` running `command` in the agent's container; its exit code is the command's, 255 the way's."""
+    """Become `ssh` running `command` in the workspace; its exit code is the command's, 255 the way's."""
     config = str(paths.state / "ssh_config")
-    words = ["ssh", "-F", config, "-tt" if terminal else "-T", agent_alias(session), "--", shlex.join(command)]
-    _become(words)
+    remote = f"cd {WORKSPACE} && exec {shlex.join(command)}"
+    _become(["ssh", "-F", config, "-tt" if terminal else "-T", agent_alias(session), "--", remote])
 
 
 def become_scp(paths: Paths, words: Sequence[str]) -> NoReturn:
