@@ -15,12 +15,13 @@ from paude.tunnel.local import LocalStream
 
 _ANSWER_S = 5.0
 _END_S = 15.0
+_READY_S = 30.0
 
 
 async def ensure(paths: Paths) -> None:
-    """Start a supervisor unless one answers; one that speaks another protocol is replaced.
+    """Start a supervisor unless one answers, and return when its sync daemon can be used.
 
-    Raises ConnectionLost, with where to look, when none comes to life.
+    One that speaks another protocol is replaced. Raises ConnectionLost, with where to look, when none comes to life.
     """
     hello = await _ask(paths, "!hello")
     if hello is not None and hello.get("protocol") != PROTOCOL:
@@ -28,6 +29,7 @@ async def ensure(paths: Paths) -> None:
         hello = None
     if hello is None:
         await anyio.to_thread.run_sync(_start, paths)
+    await _ask(paths, "!ready", _READY_S)
 
 
 async def status(paths: Paths) -> dict[str, Any] | None:
@@ -63,13 +65,13 @@ def _start(paths: Paths) -> None:
         raise ConnectionLost("the supervisor does not start", why=str(exc), hint=_hint(paths)) from exc
 
 
-async def _ask(paths: Paths, question: str) -> dict[str, Any] | None:
+async def _ask(paths: Paths, question: str, within: float = _ANSWER_S) -> dict[str, Any] | None:
     try:
         stream = await LocalStream.over(fdpass.dialled(str(paths.supervisor_socket)))
     except OSError:
         return None
     try:
-        with anyio.fail_after(_ANSWER_S):
+        with anyio.fail_after(within):
             await stream.send(f"{question}\n".encode("ascii"))
             return await _answer(stream)
     except (TimeoutError, ValueError, anyio.BrokenResourceError) as exc:

@@ -2,7 +2,7 @@
 
 Its socket speaks lines: `NAME PORT` turns the connection into a stream to that port of the session's pod; a line
 that begins with `!` asks the supervisor itself (`!hello`, `!status`, `!stop`, `!forget NAME`, `!sessions-changed`)
-and is answered with one line of JSON.
+and is answered with one line of JSON. `!ready` is `!hello` that waits for the sync daemon.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Supervisor:
         self._since = time.time()
         self._roads: dict[tuple[str, int], Road] = {}
         self._streams: dict[str, set[anyio.CancelScope]] = defaultdict(set)
-        self._syncing = False
+        self._daemon = anyio.Event()
         self._changed = anyio.Event()
         self.ended = anyio.Event()
 
@@ -99,6 +99,8 @@ class _Supervisor:
         try:
             with anyio.fail_after(_LINE_S):
                 line, rest = await _line(client)
+            if line == "!ready":
+                await self._daemon.wait()
             if line.startswith("!"):
                 await client.send(json.dumps(self._answer(*line.split())).encode() + b"\n")
             else:
@@ -135,10 +137,10 @@ class _Supervisor:
     # --- questions
 
     def _answer(self, question: str, name: str = "") -> dict[str, Any]:
-        if question == "!hello":
+        if question in ("!hello", "!ready"):
             return self._hello()
         if question == "!status":
-            return {**self._hello(), "since": self._since, "syncing": self._syncing, "sessions": self._sessions()}
+            return {**self._hello(), "since": self._since, "syncing": self._daemon.is_set(), "sessions": self._sessions()}
         if question == "!stop":
             self.ended.set()
             return {"stopping": True}
@@ -175,12 +177,12 @@ class _Supervisor:
         while True:
             try:
                 async with sync_daemon():
-                    self._syncing = True
+                    self._daemon.set()
                     await anyio.sleep_forever()
             except Exception:  # noqa: BLE001 -- tunnels go on; the log tells
                 _log.exception("the sync daemon failed")
             finally:
-                self._syncing = False
+                self._daemon = anyio.Event() if self._daemon.is_set() else self._daemon
             await backoff.wait()
 
     async def until_idle(self) -> None:
