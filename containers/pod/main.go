@@ -20,6 +20,7 @@ var roles = map[string]func(arguments []string) int{
 	"pane":    pane.Main,
 	"control": control.Main,
 	"proxy":   proxy.Main,
+	"verify":  fence.Verify,
 	// The gate's passwd entry names this program as the login shell, so that sshd's `SHELL -c COMMAND` needs no shell
 	// and the gate has none to offer. What was asked for is in SSH_ORIGINAL_COMMAND.
 	"-c": control.Main,

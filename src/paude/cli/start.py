@@ -117,6 +117,7 @@ async def _start(wishes: Wishes, gift: Gift, timeout: float, timings: bool, prog
 def _gift(wishes: Wishes, yes: bool) -> Gift:
     """What this machine has for the agent; what is long-lived and would lie with the agent needs a yes, once."""
     from paude.credentials import found as credentials
+    from paude.credentials import onboarding
     from paude.images.agents import agent
     from paude.plans.request import Gift
 
@@ -128,7 +129,8 @@ def _gift(wishes: Wishes, yes: bool) -> Gift:
     for line in found.summary():
         say(f"for the agent: {line}")
     consent = yes or _consents(found.needs_consent)
-    return Gift(credentials.secret_data(found, consent), presets=found.egress.presets or presets)
+    files = {**credentials.secret_data(found, consent), **onboarding.claude(found, consent=consent)}
+    return Gift(files, presets=found.egress.presets or presets)
 
 
 def _consents(sentences: tuple[str, ...]) -> bool:

@@ -20,6 +20,7 @@ var defaults = [][2]string{
 	{"LOGNAME", passwd.User},
 	{"LANG", "C.UTF-8"},
 	{"TERM", "xterm-256color"},
+	{"TMPDIR", paths.AgentTemporary},
 }
 
 // sshd sets these itself.

@@ -68,6 +68,9 @@ func prepare() error {
 	}
 	unix.Umask(0o002)
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+	if err := privateTemporary(); err != nil {
+		return err
+	}
 	return passwd.Write(paths.AgentHome, shell)
 }
 
@@ -96,5 +99,6 @@ func work(ctx context.Context, table *children.Table, program, here []string) {
 	if err := unpackHistory(table, here); err != nil {
 		say.Line("the git history could not be unpacked: %v", err)
 	}
+	furnishHome(paths.Secrets, paths.AgentHome)
 	keepSession(ctx, table, program, append(here, credentials()...))
 }

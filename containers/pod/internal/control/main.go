@@ -39,6 +39,12 @@ func verb(name string, arguments []string) int {
 		return tell(name, arguments[0])
 	case name == "park" && len(arguments) > 0:
 		return tell(name, strings.Join(arguments, " "))
+	case name == "verify" && len(arguments) < 2:
+		return verify(strings.Join(arguments, ""))
+	case name == "await-proxy" && len(arguments) == 2:
+		return awaitProxy(arguments[0], arguments[1])
+	case name == "await-shut" && len(arguments) == 1:
+		return awaitShut(arguments[0])
 	case len(arguments) > 0:
 		return refuse("unknown command")
 	}

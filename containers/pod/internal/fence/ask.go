@@ -9,12 +9,14 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 )
 
 // Answer is what the proxy says about itself.
 type Answer struct {
 	Resolvers []string `json:"resolvers"`
+	Addresses []string `json:"addresses"` // of its pod, one a family
 	Allowlist string   `json:"allowlist"`
 }
 
@@ -26,6 +28,9 @@ const (
 
 // The proxy answers for this name itself, with 403, and looks up nothing.
 const request = "GET http://fence.paude.invalid/ HTTP/1.1\r\nHost: fence.paude.invalid\r\nConnection: close\r\n\r\n"
+
+// Ask is the question that the proxy at an address answers itself.
+func Ask(ctx context.Context, proxy string) (*Answer, error) { return ask(ctx, proxy) }
 
 // ask proves that the way to the proxy is open: the control without which "nothing else answers" means nothing.
 func ask(ctx context.Context, proxy string) (*Answer, error) {
@@ -56,12 +61,11 @@ func parseAnswer(status int, body io.Reader) (*Answer, error) {
 	if err := json.NewDecoder(io.LimitReader(body, askLimit)).Decode(&answer); err != nil {
 		return nil, fmt.Errorf("the proxy's answer: %w", err)
 	}
-	if len(answer.Resolvers) > mostNames {
-		answer.Resolvers = answer.Resolvers[:mostNames]
-	}
-	for _, one := range answer.Resolvers {
+	answer.Resolvers = answer.Resolvers[:min(len(answer.Resolvers), mostNames)]
+	answer.Addresses = answer.Addresses[:min(len(answer.Addresses), mostNames)]
+	for _, one := range slices.Concat(answer.Resolvers, answer.Addresses) {
 		if _, err := netip.ParseAddr(one); err != nil {
-			return nil, fmt.Errorf("the proxy's resolver: %w", err)
+			return nil, fmt.Errorf("the proxy names an address: %w", err)
 		}
 	}
 	return &answer, nil

@@ -29,9 +29,9 @@ type Verdict struct {
 // Judge turns rounds into a verdict.
 type Judge struct {
 	Verdict
-	Resolvers []string
-	settled   bool      // it was clean once, or has no time to settle
-	answered  time.Time // when the proxy answered first
+	Known    Answer    // what the proxy said last
+	settled  bool      // it was clean once, or has no time to settle
+	answered time.Time // when the proxy answered first
 }
 
 // NewJudge knows nothing yet. With strict the first open way counts at once.
@@ -45,7 +45,7 @@ func (j *Judge) Add(round Round) {
 	if round.Answer == nil {
 		j.Failure = round.Failure.Error()
 	} else {
-		j.Resolvers, j.Allowlist = round.Answer.Resolvers, round.Answer.Allowlist
+		j.Known, j.Allowlist = *round.Answer, round.Answer.Allowlist
 		if j.answered.IsZero() {
 			j.answered = round.At
 		}

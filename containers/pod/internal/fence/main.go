@@ -3,7 +3,9 @@ package fence
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"os/signal"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -48,7 +50,7 @@ func Main([]string) int {
 func (s Settings) prove(ctx context.Context, judge *Judge) bool {
 	said := ""
 	for ctx.Err() == nil {
-		for _, round := range s.Pair(ctx, judge.Resolvers) {
+		for _, round := range s.Pair(ctx, judge.Known) {
 			judge.Add(round)
 			if judge.State == Leak {
 				return false
@@ -73,4 +75,19 @@ func tell(verdict Verdict) {
 	if text, err := json.Marshal(verdict); err == nil {
 		say.LastWords(string(text))
 	}
+}
+
+// Verify is the battery as a command of its own: verify [HOST].
+func Verify(arguments []string) int {
+	settings := FromEnvironment()
+	if settings.Proxy == "" || len(arguments) > 1 {
+		say.Line("usage: PAUDE_PROXY=ADDRESS paude-pod verify [HOST]")
+		return 2
+	}
+	results := settings.Battery(context.Background(), strings.Join(arguments, ""))
+	_ = json.NewEncoder(os.Stdout).Encode(results)
+	if AnyOpen(results) {
+		return exitOpen
+	}
+	return 0
 }

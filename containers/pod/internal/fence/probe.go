@@ -34,6 +34,9 @@ func (t target) probe(ctx context.Context) Result {
 }
 
 func (t target) reach(ctx context.Context) string {
+	if t.network == "icmp" {
+		return ping(t.address)
+	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	connection, err := (&net.Dialer{}).DialContext(ctx, t.network, t.address)

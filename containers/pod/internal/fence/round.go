@@ -24,9 +24,9 @@ type Round struct {
 // A lost packet looks like a closed door, so rounds come in pairs; the second need not wait for the first.
 const apart = 400 * time.Millisecond
 
-// Pair makes two rounds, the second a little after the first. known are the resolvers to probe while the proxy has
-// not named any.
-func (s Settings) Pair(ctx context.Context, known []string) [2]Round {
+// Pair makes two rounds, the second a little after the first. known is what the proxy said before, for the time in
+// which it says nothing.
+func (s Settings) Pair(ctx context.Context, known Answer) [2]Round {
 	var rounds [2]Round
 	var both sync.WaitGroup
 	for i := range rounds {
@@ -44,16 +44,16 @@ func (s Settings) Pair(ctx context.Context, known []string) [2]Round {
 	return rounds
 }
 
-func (s Settings) round(ctx context.Context, known []string) Round {
+func (s Settings) round(ctx context.Context, known Answer) Round {
 	fixed := make(chan []Result, 1)
 	go func() { fixed <- probeAll(ctx, s.fixedTargets()) }()
 
 	round := Round{At: time.Now()}
 	round.Answer, round.Failure = ask(ctx, s.Proxy)
 	if round.Answer != nil {
-		known = round.Answer.Resolvers
+		known = *round.Answer
 	}
-	named := probeAll(ctx, resolverTargets(known))
+	named := probeAll(ctx, namedTargets(known))
 	round.Results = append(<-fixed, named...)
 	return round
 }

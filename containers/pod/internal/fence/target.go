@@ -35,6 +35,14 @@ const (
 // DNS on OpenShift answers at 5353 behind the service's 53, and a policy may see either.
 var resolverPorts = []int{53, 5353}
 
+// Where clouds hand out credentials, and where a cluster's node-local resolver listens: fixed by their makers
+// (the metadata services' documentation; the NodeLocal DNSCache add-on), the same everywhere, and never public.
+const (
+	metadata  = "169.254.169.254"
+	metadata6 = "fd00:ec2::254"
+	nodeDNS   = "169.254.20.10"
+)
+
 type target struct {
 	name, network, address string
 	// Kubernetes lets a pod reach its own node, whatever the policy says, so there an answer only warns.
@@ -42,23 +50,52 @@ type target struct {
 }
 
 func (s Settings) fixedTargets() []target {
-	targets := []target{{"canary", "tcp", net.JoinHostPort(s.Proxy, canaryPort), false}}
+	targets := []target{
+		{"canary", "tcp", net.JoinHostPort(s.Proxy, canaryPort), false},
+		{"metadata", "tcp", net.JoinHostPort(metadata, "80"), false},
+		{"metadata", "icmp", metadata, false},
+		{"node-resolver", "tcp", net.JoinHostPort(nodeDNS, "53"), false},
+		{"node-resolver", "udp", net.JoinHostPort(nodeDNS, "53"), false},
+	}
+	if hasIPv6() {
+		targets = append(targets, target{"metadata", "tcp", net.JoinHostPort(metadata6, "80"), false})
+	}
 	if s.API != "" {
 		targets = append(targets, target{"api-server", "tcp", s.API, false})
 	}
 	if s.Kubelet != "" {
-		targets = append(targets, target{"kubelet", "tcp", s.Kubelet, true})
+		node, _, _ := net.SplitHostPort(s.Kubelet)
+		targets = append(targets, target{"kubelet", "tcp", s.Kubelet, true}, target{"node", "icmp", node, true})
 	}
 	return targets
 }
 
-func resolverTargets(resolvers []string) []target {
+// namedTargets come from what the proxy says of itself. Its pod's own addresses, of both families, are probed beside
+// its service's: a policy may see either.
+func namedTargets(known Answer) []target {
 	var targets []target
-	for _, resolver := range resolvers {
+	for _, resolver := range known.Resolvers {
 		for _, port := range resolverPorts {
 			address := net.JoinHostPort(resolver, strconv.Itoa(port))
 			targets = append(targets, target{"resolver", "tcp", address, false}, target{"resolver", "udp", address, false})
 		}
 	}
+	for _, address := range known.Addresses {
+		targets = append(targets, target{"canary", "tcp", net.JoinHostPort(address, canaryPort), false})
+	}
 	return targets
+}
+
+// hasIPv6 tells whether the pod has an address from which IPv6 could leave.
+func hasIPv6() bool {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return true // then the probe itself shows it
+	}
+	for _, one := range addresses {
+		if prefix, ok := one.(*net.IPNet); ok && prefix.IP.To4() == nil && prefix.IP.IsGlobalUnicast() {
+			return true
+		}
+	}
+	return false
 }

@@ -25,7 +25,7 @@ func watchFence(ctx context.Context, settings fence.Settings, state *State) {
 	calm, pause := calmInterval(), firstPause
 	for ctx.Err() == nil {
 		before := judge.State
-		for _, round := range settings.Pair(ctx, judge.Resolvers) {
+		for _, round := range settings.Pair(ctx, judge.Known) {
 			if ctx.Err() != nil {
 				return
 			}
@@ -39,6 +39,7 @@ func watchFence(ctx context.Context, settings fence.Settings, state *State) {
 		pause = nextPause(pause, calm, judge.State, before)
 		select {
 		case <-ctx.Done():
+		case <-state.look:
 		case <-time.After(pause):
 		}
 	}

@@ -21,6 +21,8 @@ type Reply struct {
 	Code   int    `json:"code"`
 	Error  string `json:"error"`
 	Status Status `json:"status"`
+	// What every probe saw, when that was asked for.
+	Probes []fence.Result `json:"probes,omitempty"`
 }
 
 const (
@@ -79,6 +81,8 @@ func (s *State) do(ctx context.Context, request Request) Reply {
 		err = s.Park(request.Text)
 	case "release":
 		return s.releaseAndWait(ctx)
+	case "verify":
+		return s.verify(ctx, request.Text)
 	default:
 		return Reply{Code: failed, Error: "the gate knows no " + request.Verb}
 	}
@@ -114,4 +118,18 @@ func (s *State) releaseAndWait(ctx context.Context) Reply {
 		case <-change:
 		}
 	}
+}
+
+// verify makes every probe now. A way around the proxy makes the gate look again at once, which takes leave away.
+func (s *State) verify(ctx context.Context, host string) Reply {
+	settings := fence.FromEnvironment()
+	if settings.Off {
+		return Reply{Code: failed, Error: "this session has no wall"}
+	}
+	reply := Reply{Code: done, Probes: settings.Battery(ctx, host)}
+	if fence.AnyOpen(reply.Probes) {
+		reply.Code = refused
+		s.Look()
+	}
+	return reply
 }

@@ -43,6 +43,7 @@ type State struct {
 	unproven int
 	verdict  fence.Verdict
 	changed  chan struct{} // closed, and replaced, at every change
+	look     chan struct{} // asks for a round of the fence before its time
 }
 
 // So many pairs in a row that prove nothing, in an agent's pod that has leave, are taken for an attempt to hide a way out.
@@ -57,6 +58,7 @@ func newState() *State {
 		released: mark.Exists(paths.Released),
 		verdict:  fence.NewJudge(false).Verdict,
 		changed:  make(chan struct{}),
+		look:     make(chan struct{}, 1),
 	}
 	ready, known := mark.Read(paths.ImageReadyMark)
 	if known && ready == state.image {
@@ -206,6 +208,14 @@ func (s *State) Changes() <-chan struct{} {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return s.changed
+}
+
+// Look has the fence make its next rounds now.
+func (s *State) Look() {
+	select {
+	case s.look <- struct{}{}:
+	default:
+	}
 }
 
 func (s *State) tellAll() {

@@ -35,6 +35,7 @@ const (
 	AgentWorkspace = "/workspace"
 	AgentHome      = "/home/paude"
 	AgentBundle    = "/run/inbox/history.bundle"
+	AgentTemporary = "/tmp/paude"
 	Secrets        = "/run/secrets/paude"
 
 	Keys       = "/etc/paude/ssh"

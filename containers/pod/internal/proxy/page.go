@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -34,7 +35,8 @@ func writeFencePage(list string) error {
 		return err
 	}
 	defer resolv.Close()
-	text, err := json.Marshal(map[string]any{"resolvers": resolvers(resolv), "allowlist": list})
+	page := map[string]any{"resolvers": resolvers(resolv), "addresses": addresses(), "allowlist": list}
+	text, err := json.Marshal(page)
 	if err != nil {
 		return err
 	}
@@ -43,6 +45,21 @@ func writeFencePage(list string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(pages, "ERR_FENCE"), append(text, '\n'), 0o664)
+}
+
+// addresses are those of this pod: the fence's probes aim at each, so that no address family is forgotten.
+func addresses() []string {
+	found := []string{}
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return found
+	}
+	for _, one := range all {
+		if prefix, ok := one.(*net.IPNet); ok && prefix.IP.IsGlobalUnicast() {
+			found = append(found, prefix.IP.String())
+		}
+	}
+	return found
 }
 
 func resolvers(resolv io.Reader) []string {
