@@ -24,7 +24,7 @@ from relay import Relay, relay
 from ssh_server import Sshd, sshd
 from terminal_user import Tmux, User, tmux
 
-QUICK = Tempo(keepalive=0.15, silence=0.4, gone_after=0.3)
+QUICK = Tempo(keepalive=0.3, silence=1.2, gone_after=0.3)
 
 
 @pytest.fixture

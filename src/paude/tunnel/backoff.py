@@ -12,7 +12,10 @@ LAST_BACKGROUND_S = 30.0
 
 
 class Backoff:
-    """Waits of `first` seconds at least, so never more than five tries in a second; `hurry` ends the wait that is running and begins again at `first`."""
+    """Waits of `first` seconds at least, so never more than five tries in a second.
+
+    `hurry` ends the wait that is running and begins again at `first`.
+    """
 
     def __init__(self, last: float = LAST_BACKGROUND_S, first: float = FIRST_S) -> None:
         self._first = first
