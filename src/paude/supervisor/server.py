@@ -140,7 +140,8 @@ class _Supervisor:
         if question in ("!hello", "!ready"):
             return self._hello()
         if question == "!status":
-            return {**self._hello(), "since": self._since, "syncing": self._daemon.is_set(), "sessions": self._sessions()}
+            syncing = self._daemon.is_set()
+            return {**self._hello(), "since": self._since, "syncing": syncing, "sessions": self._sessions()}
         if question == "!stop":
             self.ended.set()
             return {"stopping": True}
