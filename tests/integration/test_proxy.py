@@ -438,7 +438,8 @@ def test_the_fence_learns_the_resolvers_and_the_list(world: World, proxy: lab.Pr
             while data := connection.recv(4096):
                 body += data
     assert head.startswith(b"HTTP/1.1 403 ")
-    assert json.loads(body) == {"resolvers": [zone.RESOLVER], "allowlist": LIST.digest}
+    known = json.loads(body)
+    assert known == {"resolvers": [zone.RESOLVER], "addresses": [proxy.lab.address], "allowlist": LIST.digest}
     assert seen.opened == {}
 
 
@@ -463,6 +464,25 @@ def test_the_log_tells_what_was_refused_and_nothing_that_was_said(world: World, 
     assert (name, 443, "CONNECT") in refused
     assert ("allowed.test", 443, "CONNECT") in refused
     assert "fence.paude.invalid" not in {json.loads(line)["host"] for line in lines}
+
+
+def test_every_refusal_has_its_client_whatever_the_client_claims(proxy: lab.Proxy) -> None:
+    """Refusals at the inner door too: there the peer is the proxy itself."""
+    name = f"{uuid.uuid4().hex}.exfil.test"
+    claimed = b"CONNECT other.test:443 HTTP/1.1\r\nX-Forwarded-For: 198.51.100.99\r\n\r\n"
+    connection, answer = proxy.exchange(claimed)
+    with connection:
+        assert answer.startswith(b"HTTP/1.1 200")
+        fetch(connection, blind(), name, name)
+    (entry,) = [json.loads(line) for line in proxy.log() if name in line]
+    assert entry["door"] == "3130"
+    assert entry["client"] == place_of(proxy)
+
+
+def place_of(proxy: lab.Proxy) -> str:
+    """The address from which this test talks to the proxy."""
+    with socket.create_connection(proxy.address) as connection:
+        return str(connection.getsockname()[0])
 
 
 # --- the list itself -------------------------------------------------------------------------------------------------

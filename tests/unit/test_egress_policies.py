@@ -61,14 +61,25 @@ def test_a_sessions_policy_selects_no_other_pod(other: dict[str, str]) -> None:
     assert not selects(policy, {**AGENT, **other})
 
 
+def test_a_session_on_its_way_may_reach_both_proxies_and_never_all() -> None:
+    policy = policies.session("demo", AGENT["paude.io/session-uid"], "work", {}, "aaaaaaaaaaaa", "bbbbbbbbbbbb")
+    ((rule),) = policy["spec"]["egress"]
+    assert [peer["podSelector"]["matchLabels"]["paude.io/allowlist"] for peer in rule["to"]] == ["a" * 12, "b" * 12]
+    with pytest.raises(AssertionError, match="every peer"):
+        policies.session("demo", AGENT["paude.io/session-uid"], "work", {})
+
+
 def test_a_proxy_is_open_to_its_users_and_its_canary_to_every_agent() -> None:
     policy = policies.proxy("aaaaaaaaaaaa", "work", {})
     door, canary = policy["spec"]["ingress"]
     assert door["ports"] == [{"protocol": "TCP", "port": 3128}]
     assert canary["ports"] == [{"protocol": "TCP", "port": 3129}]
-    (users,) = door["from"]
-    assert users["podSelector"]["matchLabels"].items() <= AGENT.items()
-    assert not users["podSelector"]["matchLabels"].items() <= {**AGENT, "paude.io/uses": "bbbbbbbbbbbb"}.items()
+    users, leavers = (peer["podSelector"]["matchLabels"] for peer in door["from"])
+    elsewhere = {**AGENT, "paude.io/uses": "bbbbbbbbbbbb"}
+    assert users.items() <= AGENT.items()
+    assert not users.items() <= elsewhere.items()
+    assert not leavers.items() <= elsewhere.items()
+    assert leavers.items() <= {**elsewhere, "paude.io/leaves": "aaaaaaaaaaaa"}.items()
     assert canary["from"] == [{"podSelector": {"matchLabels": {"paude.io/role": "agent"}}}]
     assert selects(policy, {"paude.io/role": "proxy", "paude.io/allowlist": "aaaaaaaaaaaa"})
     assert not selects(policy, AGENT)

@@ -164,10 +164,10 @@ class World:
         """Serves until the process is told to stop, or for LIFETIME_S."""
         self._door = Door(self._ledger)
         loop = asyncio.get_running_loop()
-        for port in (53, 5353):
+        for address, port in ((zone.RESOLVER, 53), (zone.RESOLVER, 5353), (zone.NODE_RESOLVER, 53)):
             resolver = Resolver(self._ledger, self._state / "dns.log")
-            await loop.create_datagram_endpoint(lambda: resolver, (zone.RESOLVER, port))  # noqa: B023 -- called at once
-            await asyncio.start_server(resolver.stream, zone.RESOLVER, port)
+            await loop.create_datagram_endpoint(lambda: resolver, (address, port))  # noqa: B023 -- called at once
+            await asyncio.start_server(resolver.stream, address, port)
         origins = Origins(self._ledger, self._state)
         await asyncio.start_server(origins.serve, "0.0.0.0", 443, ssl=origins.context, backlog=4096)
         for port in PLAIN_PORTS:

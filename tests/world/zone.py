@@ -9,11 +9,14 @@ RESOLVER = "198.51.100.53"
 # What the world answers for, besides its own block: addresses that a name must not be able to lead to. They belong to
 # the world while it is up, so that a defence that was taken away on purpose is seen to leak into it, and nowhere else.
 BLOCK = "198.51.100.0/24"
-FORBIDDEN = ("10.97.13.0/24", "100.64.13.0/24", "169.254.169.254/32")
+FORBIDDEN = ("10.97.13.0/24", "100.64.13.0/24", "169.254.169.254/32", "169.254.20.10/32")
+# What the fence probes and nobody here owns: no packet for it leaves this machine, or a lab.
+NOWHERE6 = ("fd00:ec2::254/128",)
 
 ALLOWED, OTHER, FORBIDDEN_HOST, WILD = "198.51.100.10", "198.51.100.11", "198.51.100.20", "198.51.100.12"
 LITERAL = "198.51.100.66"
 PRIVATE, SHARED, METADATA = "10.97.13.10", "100.64.13.10", "169.254.169.254"
+NODE_RESOLVER = "169.254.20.10"
 
 _A: dict[str, list[list[str]]] = {
     "allowed.test": [[ALLOWED]],

@@ -18,6 +18,8 @@ SESSION = "paude.io/session"
 SESSION_UID = "paude.io/session-uid"
 ALLOWLIST = "paude.io/allowlist"
 USES = "paude.io/uses"
+LEAVES = "paude.io/leaves"
+"""On an agent's pod while it goes from one proxy to another: the one that it still may talk to."""
 # OVN filters after address translation, and OpenShift's resolvers listen on 5353.
 DNS_PORTS = (53, 5353)
 
@@ -39,10 +41,15 @@ def baseline(namespace: str, labels: Mapping[str, str] | None = None) -> Manifes
     return _policy(BASELINE, namespace, labels or {}, {WALL: "closed"}, ingress=[], egress=[])
 
 
-def session(name: str, uid: str, namespace: str, labels: Mapping[str, str], digest: str) -> Manifest:
-    """Lets the pod of one session reach the proxies of one allowlist, and nothing reach the pod."""
+def session(name: str, uid: str, namespace: str, labels: Mapping[str, str], *digests: str) -> Manifest:
+    """Lets the pod of one session reach the proxies of one allowlist, and nothing reach the pod.
+
+    Of two lists only while the session goes from one to the other.
+    """
     selector = {SESSION: name, SESSION_UID: uid, WALL: "closed"}
-    to = {"to": [_pods({ROLE: "proxy", ALLOWLIST: digest})], "ports": [_port("TCP", PROXY_PORT)]}
+    assert digests, "an empty list of peers would mean every peer"
+    proxies = [_pods({ROLE: "proxy", ALLOWLIST: digest}) for digest in digests]
+    to = {"to": proxies, "ports": [_port("TCP", PROXY_PORT)]}
     return _policy(session_name(name), namespace, labels, selector, ingress=[], egress=[to])
 
 
@@ -52,8 +59,9 @@ def proxy(digest: str, namespace: str, labels: Mapping[str, str], private: Seque
     The canary's port is open to every agent, so that in the fence's probe of it nothing but the agent's own egress
     rule stands between. `private` are further networks (CIDR) that are not public.
     """
+    users = [_pods({USES: digest, ROLE: "agent"}), _pods({LEAVES: digest, ROLE: "agent"})]
     ingress = [
-        {"from": [_pods({USES: digest, ROLE: "agent"})], "ports": [_port("TCP", PROXY_PORT)]},
+        {"from": users, "ports": [_port("TCP", PROXY_PORT)]},
         {"from": [_pods({ROLE: "agent"})], "ports": [_port("TCP", CANARY_PORT)]},
     ]
     egress = [

@@ -80,6 +80,7 @@ def _doors() -> Iterator[str]:
         f" tls-cert={RUN_DIRECTORY}/inner.pem"
     )
     yield "acl outer myportname outer"
+    yield "acl inner myportname inner"
     yield f"cache_peer 127.0.0.1 parent {INNER_PORT} 0 no-query no-digest no-netdb-exchange connect-fail-limit=1000000"
     # squid asks its parent for a sign of life before it listens itself; without a second try it takes the inner door
     # for dead, and the first request of all fails.
@@ -206,7 +207,14 @@ def _nothing_else() -> Iterator[str]:
         "httpd_suppress_version_string on",
         "email_err_data off",
         "via off",
-        "forwarded_for delete",
+        # The outer door tells the inner one for whom it asks, so that refusals there have a client as well. A tunnel
+        # carries no headers, so nobody outside sees it; and what the client itself claims is replaced.
+        "forwarded_for truncate",
+        "acl self src 127.0.0.1",
+        "follow_x_forwarded_for allow inner self",
+        "follow_x_forwarded_for deny all",
+        "acl_uses_indirect_client off",
+        "log_uses_indirect_client on",
         "cache deny all",
         "cache_mem 0 MB",
         "memory_cache_shared off",

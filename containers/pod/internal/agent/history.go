@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"paude/pod/internal/children"
@@ -17,7 +18,11 @@ const (
 	repository = paths.AgentWorkspace + "/.git"
 	// In the repository while it is not whole: anywhere else in the workspace the sync would carry it away.
 	unfinished = repository + "/paude-unpacking"
+	// shallowRefs begins the names under which the packer tells where a shallow history ends.
+	shallowRefs = "refs/paude/shallow/"
 )
+
+var commitID = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // unpackHistory makes the workspace a git repository with the laptop's history, unless it is one. Files are not
 // touched: the sync has brought them, and what differs from HEAD is work in progress.
@@ -53,6 +58,9 @@ func (g gitRunner) unpack() error {
 	if _, err = g.git("init", "-q"); err != nil {
 		return err
 	}
+	if err = endShallow(heads); err != nil {
+		return err
+	}
 	if _, err = g.git("-c", "gc.auto=0", "-c", "maintenance.auto=false", "fetch", "-q", "--update-head-ok", "--no-tags",
 		"--no-write-fetch-head", paths.AgentBundle, "refs/heads/*:refs/heads/*", "refs/tags/*:refs/tags/*"); err != nil {
 		return err
@@ -62,6 +70,26 @@ func (g gitRunner) unpack() error {
 		return nil
 	}
 	return g.checkOut(commit, branch)
+}
+
+// endShallow notes where a shallow history ends, before git misses what is beyond. A bundle cannot say it, so the packer
+// names those commits as refs.
+func endShallow(heads string) error {
+	ends := shallowEnds(heads)
+	if len(ends) == 0 {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(repository, "shallow"), []byte(strings.Join(ends, "\n")+"\n"), 0o664)
+}
+
+func shallowEnds(heads string) []string {
+	var ends []string
+	for _, line := range strings.Split(heads, "\n") {
+		if id, name, _ := strings.Cut(line, " "); strings.HasPrefix(name, shallowRefs) && commitID.MatchString(id) {
+			ends = append(ends, id)
+		}
+	}
+	return ends
 }
 
 func (g gitRunner) checkOut(commit, branch string) error {

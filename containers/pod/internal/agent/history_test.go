@@ -1,6 +1,10 @@
 package agent
 
-import "testing"
+import (
+	"slices"
+	"strings"
+	"testing"
+)
 
 func TestTheFirstBranchAtHeadIsTheCurrentOne(t *testing.T) {
 	for _, one := range []struct{ heads, commit, branch string }{
@@ -14,5 +18,13 @@ func TestTheFirstBranchAtHeadIsTheCurrentOne(t *testing.T) {
 		if commit != one.commit || branch != one.branch {
 			t.Errorf("%q: %q %q", one.heads, commit, branch)
 		}
+	}
+}
+
+func TestTheEndsOfAShallowHistoryAreCommitsAndNothingElse(t *testing.T) {
+	id := strings.Repeat("ab", 20)
+	heads := id + " HEAD\n" + id + " refs/paude/shallow/0\n" + "../x refs/paude/shallow/1\n" + id + " refs/heads/paude/shallow/2\n"
+	if ends := shallowEnds(heads); !slices.Equal(ends, []string{id}) {
+		t.Errorf("%q", ends)
 	}
 }

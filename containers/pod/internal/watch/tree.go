@@ -15,21 +15,25 @@ const mask = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVE
 	unix.IN_CLOSE_WRITE | unix.IN_ATTRIB | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF |
 	unix.IN_ONLYDIR | unix.IN_DONT_FOLLOW | unix.IN_EXCL_UNLINK
 
-// tree is a set of watches on every directory below root, without links and without .git.
+// skip says of an entry of a directory that neither it nor what is below it matters.
+type skip func(directory, name string) bool
+
+// tree is a set of watches on every directory below root, without links and without what is skipped.
 type tree struct {
 	root     string
+	skip     skip
 	watches  int
 	paths    map[int32]string
 	complete bool
 	partial  atomic.Bool
 }
 
-func newTree(root string) (*tree, error) {
+func newTree(root string, skip skip) (*tree, error) {
 	descriptor, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{root: root, watches: descriptor, paths: map[int32]string{}}
+	t := &tree{root: root, skip: skip, watches: descriptor, paths: map[int32]string{}}
 	t.add(root)
 	t.complete = t.isComplete()
 	return t, nil
@@ -53,7 +57,7 @@ func (t *tree) add(path string) {
 		return
 	}
 	for _, entry := range entries {
-		if entry.IsDir() && !isGit(entry.Name()) {
+		if entry.IsDir() && !t.skip(path, entry.Name()) {
 			t.add(filepath.Join(path, entry.Name()))
 		}
 	}
@@ -99,7 +103,7 @@ func (t *tree) one(event *unix.InotifyEvent, name string) bool {
 		return false
 	}
 	parent, known := t.paths[event.Wd]
-	if !known || isGit(name) {
+	if !known || (name != "" && t.skip(parent, name)) {
 		return false
 	}
 	if event.Mask&unix.IN_ISDIR != 0 && event.Mask&(unix.IN_CREATE|unix.IN_MOVED_TO) != 0 {

@@ -4,6 +4,7 @@ package watch
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"paude/pod/internal/paths"
@@ -19,8 +20,10 @@ const (
 
 // Main prints `watching` once everything is watched, or `polling` when the limits do not allow that, and then
 // `changed` after each burst of changes.
-func Main() int {
-	tree, err := newTree(paths.Workspace)
+func Main() int { return follow(paths.Workspace, outside) }
+
+func follow(root string, skip skip) int {
+	tree, err := newTree(root, skip)
 	if err != nil {
 		say.Line("watch: %v", err)
 		fmt.Println("polling")
@@ -64,8 +67,10 @@ func settle(events <-chan struct{}) {
 	}
 }
 
-// isGit: history does not travel by file.
-func isGit(name string) bool { return name == ".git" }
+// outside: history does not travel by file, and what the sync agent stages beside the files is its own.
+func outside(_, name string) bool {
+	return name == ".git" || strings.HasPrefix(name, ".mutagen-temporary-")
+}
 
 func note(events chan<- struct{}) {
 	select {
