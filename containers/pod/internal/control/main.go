@@ -45,6 +45,8 @@ func verb(name string, arguments []string) int {
 		return awaitProxy(arguments[0], arguments[1])
 	case name == "await-shut" && len(arguments) == 1:
 		return awaitShut(arguments[0])
+	case looking[name] != nil:
+		return lookAt(name, arguments)
 	case len(arguments) > 0:
 		return refuse("unknown command")
 	}

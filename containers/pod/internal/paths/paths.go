@@ -17,6 +17,7 @@ const (
 	Released       = GateData + "/released"
 	ImageReadyMark = GateData + "/image-ready"
 	MutagenData    = GateData + "/mutagen"
+	Aside          = GateData + "/aside"
 
 	// Run is written by the gate and read by fence and agent. No socket may lie here: one can be connected to
 	// through a read-only mount.
