@@ -101,6 +101,14 @@ class Tmux:
                 return
         raise AssertionError("the tmux server does not end")
 
+    async def holds(self, *words: str) -> None:
+        """Wait until the pane shows exactly `words`: what `cat` was given, once echoed and once repeated."""
+        with anyio.move_on_after(10):
+            while self("capture-pane", "-p", "-t", "agent").split() != [*words]:  # noqa: ASYNC110 -- no event
+                await anyio.sleep(0.05)
+            return
+        raise AssertionError(f"the pane holds {self('capture-pane', '-p', '-t', 'agent').split()}")
+
     def clients(self) -> list[str]:
         """The ttys of those who look."""
         return self("list-clients", "-F", "#{client_tty}").splitlines()

@@ -65,7 +65,7 @@ async def attached(server: Sshd, agent: Tmux) -> AsyncIterator[tuple[User, Proce
         try:
             await user.sees(b"\x1b[?1049h", 20)
             user.type(b"hello\r")
-            await user.sees(b"hello\r\nhello")
+            await agent.holds("hello", "hello")
             assert not user.restored
             yield user, process
         finally:

@@ -270,8 +270,9 @@ async def test_what_cannot_heal_is_not_held():
         return Refusing()
 
     near, far = socket.socketpair()
-    with far, pytest.raises(SessionGone), anyio.fail_after(2):
-        await Road(resolve, 1).join(await LocalStream.over(near))
+    async with await LocalStream.over(near) as held:
+        with far, pytest.raises(SessionGone), anyio.fail_after(2):
+            await Road(resolve, 1).join(held)
 
 
 async def test_a_hold_ends_with_the_reason():
@@ -279,8 +280,9 @@ async def test_a_hold_ends_with_the_reason():
         return Mute()
 
     near, far = socket.socketpair()
-    with far, pytest.raises(ConnectionLost, match="cable"), anyio.fail_after(5):
-        await Road(resolve, 1, hold=0.3).join(await LocalStream.over(near))
+    async with await LocalStream.over(near) as held:
+        with far, pytest.raises(ConnectionLost, match="cable"), anyio.fail_after(5):
+            await Road(resolve, 1, hold=0.3).join(held)
 
 
 def test_the_log_is_put_aside_when_it_is_long(tmp_path: Path):
