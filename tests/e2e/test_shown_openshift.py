@@ -1,0 +1,57 @@
+"""A namespace that behaves like OpenShift's: it assigns the user, and paude sets none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from peers.waiting import eventually
+
+from laptop import Admin, Laptop
+
+pytestmark = pytest.mark.cluster
+
+SPACE, ASSIGNED = "shift", 1_000_700_000
+IDS = {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups", "fsGroupChangePolicy"}
+
+
+def test_the_pod_runs_as_the_assigned_user_and_no_manifest_sets_one(laptop: Laptop, kubectl: Admin) -> None:
+    workspace = laptop.workspace("project", {"a.txt": "alpha\n"})
+    name = laptop.start(workspace, "-n", SPACE, "--registry", "registry.test:5000/dev")
+
+    assert laptop.inside(name, "id -u").strip() == str(ASSIGNED)
+    assert laptop.inside(name, "id -un; id -g").split() == ["paude", "0"]
+    for container in ("gate", "agent"):
+        user = kubectl("exec", f"paude-{name}-0", "-c", container, "--", "id", "-u", namespace=SPACE)
+        assert user.strip() == str(ASSIGNED)
+
+    # As they are stored: only pods are changed on their way in.
+    stored = json.loads(kubectl("get", "statefulset,deployment", "-o", "json", namespace=SPACE))["items"]
+    assert {f"paude-{name}"} < {one["metadata"]["name"] for one in stored}
+    assert [path for one in stored for path in _set(one["spec"])] == []
+    pod = json.loads(kubectl("get", "pod", f"paude-{name}-0", "-o", "json", namespace=SPACE))
+    assert list(_set(pod["spec"])) != [], "the control: what the namespace assigned is found"
+
+    (workspace / "here.txt").write_text("from the laptop")
+    eventually(lambda: laptop.inside(name, "cat here.txt", None) == "from the laptop", what="the edit in the pod")
+    laptop.inside(name, "printf there > there.txt; rm a.txt")
+    there, gone = workspace / "there.txt", workspace / "a.txt"
+    eventually(lambda: there.exists() and not gone.exists(), what="the agent's edits")
+    assert there.read_text() == "there"
+
+    laptop.paude("stop", name)
+    assert {one for one in kubectl.names(namespace=SPACE) if name in one} == set()
+
+
+def _set(value: Any, path: str = "") -> Iterator[str]:
+    """Where in an object a user or a group is named."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in IDS:
+                yield f"{path}.{key}"
+            yield from _set(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _set(inner, path)

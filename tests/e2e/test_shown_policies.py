@@ -1,0 +1,61 @@
+"""The wall is taken down by hand: the agent stops by itself, and the user is told why."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterator
+
+import pytest
+from peers.cluster import TMUX, in_container
+from peers.waiting import eventually
+
+from laptop import Admin, Laptop
+
+pytestmark = pytest.mark.cluster
+
+PARKED_WITHIN_S = 75.0
+
+
+@pytest.fixture
+def namespace(kubectl: Admin) -> Iterator[str]:
+    """One of its own: whoever takes the baseline away opens every session of a namespace."""
+    name = f"paude-shown-{secrets.token_hex(3)}"
+    kubectl("create", "namespace", name)
+    kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    eventually(lambda: kubectl("get", "serviceaccount", "default", "-o", "name", namespace=name, check=False))
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+def test_without_policies_the_agent_is_parked_and_the_user_sees_why(
+    laptop: Laptop, kubectl: Admin, namespace: str
+) -> None:
+    laptop.env["KUBECONFIG"] = kubectl.kubeconfig
+    name = laptop.start(laptop.workspace("open"), "-n", namespace)
+    assert "running" in laptop.paude("status", name).stdout
+    tmux = (*TMUX.split(), "has-session", "-t", "agent")
+    assert in_container(kubectl, name, "agent", "sh", "-c", f"{' '.join(tmux)} && echo yes", namespace=namespace)
+
+    kubectl("delete", "networkpolicy", f"paude-{name}", "paude-baseline", namespace=namespace)
+    began = time.monotonic()
+    # The gate says it the moment it happens: the log is the event.
+    gate = ("logs", f"paude-{name}-0", "-c", "gate")
+    left = PARKED_WITHIN_S
+    eventually(lambda: "leave taken away" in kubectl(*gate, namespace=namespace), left, "the end of leave")
+    left -= time.monotonic() - began
+    eventually(lambda: laptop.paude("exec", name, "--no-tty", "--", "true", code=None).returncode, left, "the end")
+    took = time.monotonic() - began
+    print(f"parked after {took:.1f} s")  # noqa: T201
+    assert took < PARKED_WITHIN_S
+
+    facts = json.loads(laptop.paude("status", name, "-o", "json").stdout)
+    assert facts["state"] in ("open", "parked")
+    assert "fence" in facts["reason"]
+    assert facts["fence"]["state"] == "open"
+    opened = {target["name"] for target in facts["fence"]["targets"] if target["result"] == "open"}
+    assert "canary" in opened
+    shown = laptop.paude("sessions")
+    assert name in shown.stdout
+    assert "running" not in next(line for line in shown.stdout.splitlines() if line.startswith(name))
