@@ -159,10 +159,21 @@ async def test_a_large_file_arrives_whole(tmp_path: Path) -> None:
 
 async def test_the_executable_bit_travels_and_nothing_else_of_the_mode(tmp_path: Path) -> None:
     async with synced(tmp_path) as both:
-        (both.laptop / "run").write_text("x")
-        (both.laptop / "run").chmod(0o4755)
+        for end, name in ((both.laptop, "out"), (both.pod, "back")):
+            (end / name).mkdir()
+            (end / name / "run").write_text("x")
+            (end / name / "run").chmod(0o6777)
+            (end / name / "plain").write_text("x")
+            (end / name / "plain").chmod(0o600)
         await both.create()
-        assert (both.pod / "run").stat().st_mode & 0o7777 == 0o755
+        # As the first content is unpacked in the pod: its group may write.
+        assert modes(both.pod / "out") == {".": 0o775, "run": 0o775, "plain": 0o664}
+        assert modes(both.laptop / "back") == {".": 0o755, "run": 0o755, "plain": 0o644}
+
+
+def modes(directory: Path) -> dict[str, int]:
+    found = (directory, *directory.iterdir())
+    return {str(path.relative_to(directory)): path.stat().st_mode & 0o7777 for path in found}
 
 
 async def test_a_killed_daemon_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -91,8 +91,12 @@ def _options(name: str, outgoing: Outgoing, limits: Limits) -> tuple[str, ...]:
         # Changes are noticed by the daemon's own watchers. This is the net below them, and costs a look at every file.
         "--watch-mode=force-poll",
         f"--watch-polling-interval={_NET_S}",
-        "--default-file-mode=0644",
-        "--default-directory-mode=0755",
+        # In the pod the group may write, as in the first content and what the agent makes: on OpenShift a later pod
+        # may have another user of the same group.
+        "--default-file-mode-alpha=0644",
+        "--default-directory-mode-alpha=0755",
+        "--default-file-mode-beta=0664",
+        "--default-directory-mode-beta=0775",
         f"--probe-mode-alpha={probe}",
         "--probe-mode-beta=assume",
         f"--max-entry-count={limits.entries}",
