@@ -147,8 +147,8 @@ def test_another_list_has_another_digest(names: list[str], more: str) -> None:
 
 
 def test_the_digest_stays_the_same_from_release_to_release() -> None:
-    assert Allowlist().digest == "526df977cb3f"
-    assert Allowlist(("a.example", "*.b.example")).digest == "1f71b67079be"
+    assert Allowlist().digest == "5c1738d007fe"
+    assert Allowlist(("a.example", "*.b.example")).digest == "742ac3a5acef"
 
 
 def test_an_empty_list_allows_nothing() -> None:

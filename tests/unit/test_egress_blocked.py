@@ -45,13 +45,27 @@ def test_refusals_of_the_same_target_are_counted_and_the_latest_comes_first() ->
 
 def test_a_tunnel_that_was_ended_for_its_server_name_is_a_refusal() -> None:
     ended = line(door="3130", host="api.test", tls="terminate", result="NONE_NONE", status="200")
-    assert blocked.parse(ended) == blocked.Denied("api.test", 443, "CONNECT", 1, 1700000000.123)
+    assert blocked.parse(ended) == blocked.Denied("api.test", 443, "CONNECT", 1, 1700000000.123, "no server name")
+    foreign = blocked.parse(line(door="3130", host="api.test", tls="terminate", sni="evil%1B.test", result="NONE_NONE"))
+    assert foreign is not None
+    assert foreign.why == "asked for evil?.test in the tunnel"
     assert blocked.parse(line(door="3130", tls="splice", result="TCP_TUNNEL")) is None
 
 
 def test_only_what_a_list_could_hold_is_offered() -> None:
-    log = [line(), line(host="other.test", port="22"), line(host="plain.test", port="80", method="GET")]
+    log = [
+        line(),
+        line(host="other.test", port="22"),
+        line(host="plain.test", port="80", method="GET"),
+        line(host="198.51.100.1"),
+        line(door="3130", host="listed.test", tls="terminate", result="NONE_NONE"),
+    ]
     assert list(blocked.allowable(blocked.denied(log))) == ["evil.test"]
+
+
+def test_a_session_is_shown_its_own_refusals_and_none_of_whoever_had_its_address_before() -> None:
+    log = [line(), line(client="10.0.0.2", host="theirs.test"), line(time="1600000000", host="earlier.test")]
+    assert [one.host for one in blocked.denied(log, "10.0.0.1", since=1690000000)] == ["evil.test"]
 
 
 @given(st.text(max_size=80))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
+from paude.egress import hosts
 from paude.egress.squid import INNER_PORT
 
 _LONGEST = 253
@@ -14,30 +15,39 @@ _LONGEST = 253
 
 @dataclass(frozen=True)
 class Denied:
-    """A refused destination: how often, and when last (seconds since the epoch). `port` is 0 when there was none."""
+    """A refused destination: how often, and when last (seconds since the epoch). `port` is 0 when there was none.
+
+    `why` is empty for a name that is not on the list (or leads to no public address); else what was wrong with it.
+    """
 
     host: str
     port: int
     method: str
     count: int
     last: float
+    why: str = ""
 
 
-def denied(lines: Iterable[str]) -> list[Denied]:
-    """The refusals among lines of the proxy's log, the latest first; lines that are not of the log are passed over."""
-    found: dict[tuple[str, int, str], Denied] = {}
-    for one in filter(None, map(parse, lines)):
-        key = (one.host, one.port, one.method)
+def denied(lines: Iterable[str], client: str | None = None, since: float = 0.0) -> list[Denied]:
+    """The refusals among lines of the proxy's log, the latest first; lines that are not of the log are passed over.
+
+    With `client` only those of that address, from `since` (seconds since the epoch) on: addresses are used again.
+    """
+    found: dict[tuple[str, int, str, str], Denied] = {}
+    for one in filter(None, (parse(line, client, since) for line in lines)):
+        key = (one.host, one.port, one.method, one.why)
         before = found.get(key)
         found[key] = one if before is None else replace(one, count=before.count + 1, last=max(before.last, one.last))
     return sorted(found.values(), key=lambda one: -one.last)
 
 
-def parse(line: str) -> Denied | None:
+def parse(line: str, client: str | None = None, since: float = 0.0) -> Denied | None:
     """The refusal that one line of the log tells of, or None."""
     try:
         entry = json.loads(line)
-        return Denied(*_target(entry), 1, float(entry["time"])) if _is_refusal(entry) else None
+        if not _is_refusal(entry) or client not in {None, entry["client"]} or float(entry["time"]) < since:
+            return None
+        return Denied(*_target(entry), 1, float(entry["time"]), _why(entry))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -47,6 +57,16 @@ def _is_refusal(entry: dict[str, str]) -> bool:
         not_tls = entry["tls"] == "peek" and entry["result"] == "NONE_NONE"
         return entry["tls"] == "terminate" or not_tls
     return "DENIED" in entry["result"]
+
+
+def _why(entry: dict[str, str]) -> str:
+    if entry["door"] == str(INNER_PORT):
+        if entry["tls"] == "peek":
+            return "not TLS"
+        return "no server name" if entry["sni"] == "-" else f"asked for {_shown(entry['sni'])} in the tunnel"
+    if entry["method"] != "CONNECT":
+        return "not HTTPS"
+    return "" if entry["port"] == "443" else "port"
 
 
 def _target(entry: dict[str, str]) -> tuple[str, int, str]:
@@ -61,7 +81,7 @@ def _shown(escaped: str) -> str:
 
 
 def allowable(refusals: Iterable[Denied]) -> Iterator[str]:
-    """The hosts among refusals that an allowlist could hold: asked for by CONNECT at port 443."""
+    """The hosts among refusals that an allowlist could hold: names, asked for by CONNECT at port 443."""
     for one in refusals:
-        if one.method == "CONNECT" and one.port == 443:
+        if not one.why and hosts.is_name(one.host):
             yield one.host

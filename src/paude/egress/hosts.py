@@ -78,6 +78,14 @@ def normal(text: str) -> str:
     return _WILDCARD + name if wild else name
 
 
+def is_name(text: str) -> bool:
+    """Whether `text` could stand on an allowlist for one host."""
+    try:
+        return not is_wildcard(normal(text))
+    except SettingsError:
+        return False
+
+
 def is_wildcard(entry: str) -> bool:
     """Whether a normalised entry covers more than one name."""
     return entry.startswith(_WILDCARD)

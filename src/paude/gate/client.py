@@ -33,6 +33,15 @@ class Fence:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """What one probe saw: `result` is closed, open, warning (reachable by Kubernetes' own rules) or unproven."""
+
+    name: str
+    address: str
+    result: str
+
+
+@dataclass(frozen=True)
 class GateStatus:
     """What the gate knows of its session."""
 
@@ -96,6 +105,25 @@ class Gate:
     async def park(self, reason: str) -> None:
         """Take the agent's leave away."""
         await self._ask(f"park {reason}")
+
+    async def await_proxy(self, address: str, allowlist: str) -> None:
+        """Return when the proxy at `address` lets this pod in and says that it serves the list of that digest."""
+        await self._ask(f"await-proxy {address} {allowlist}")
+
+    async def await_shut(self, address: str) -> None:
+        """Return when the proxy at `address` cannot be reached from this pod any more."""
+        await self._ask(f"await-shut {address}")
+
+    async def verify(self, host: str = "") -> tuple[Probe, ...]:
+        """Make every probe of the fence now; `host` is a name on the list, for what is tried through the proxy."""
+        result = await self._connection.run(f"verify {host}".strip())
+        if result.exit_status != REFUSED:
+            _checked("verify", result)
+        try:
+            found = json.loads(result.stdout)
+            return tuple(Probe(clean(p["name"]), clean(p["address"]), clean(p["result"])) for p in found)
+        except (ValueError, TypeError, KeyError) as exc:
+            raise PaudeError("the gate's answer is not understood", why=repr(result.stdout[:200])) from exc
 
     async def _ask(self, command: str, stdin: AsyncIterable[bytes] | bytes | None = None) -> Result:
         return _checked(command, await self._connection.run(command, stdin=stdin))

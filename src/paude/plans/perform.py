@@ -10,10 +10,12 @@ import anyio.to_thread
 
 from paude.backends.kubernetes.start import Start
 from paude.backends.kubernetes.stop import Stop
+from paude.backends.kubernetes.wall import Change, Standing
+from paude.egress.allowlist import Allowlist
 from paude.engine import Plan
 from paude.engine.events import Emit
 from paude.errors import PaudeError
-from paude.plans import start, stop
+from paude.plans import allow, start, stop
 from paude.plans.homecoming import Homecoming
 from paude.plans.request import Prepared
 from paude.plans.running import Recorder, committed
@@ -76,6 +78,22 @@ async def _bring_home(record: Record, paths: Paths, display: OpenDisplay, limit_
     with display(plan) as emit:
         async with committed(plan, Recorder(emit), limit_s) as outputs:
             return outputs[judged].sentences
+
+
+async def change_list(
+    record: Record, paths: Paths, display: OpenDisplay, *, add: tuple[str, ...], remove: tuple[str, ...], limit_s: float
+) -> tuple[Allowlist, Allowlist]:
+    """Add hosts to a session's list, or take some off it, while it runs; the list before and after.
+
+    Raises StepFailed or TimedOut; the command may be repeated then.
+    """
+    with records.locked(paths, record.name):
+        change = Change(record, paths, add, remove)
+        plan = allow.on_kubernetes(change)
+        with display(plan) as emit:
+            async with committed(plan, Recorder(emit), limit_s) as outputs:
+                now: Standing = outputs[plan["look"]]
+    return now.allowlist, change.wanted(now)
 
 
 async def take_down(record: Record, paths: Paths, display: OpenDisplay, *, keep_volume: bool, limit_s: float) -> None:

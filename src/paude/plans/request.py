@@ -83,7 +83,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
     uid = resumed.uid if resumed is not None else secrets.token_hex(8)
     build = BuildSettings.of(os.environ, cache=paths.cache, runtime=paths.runtime)
     agent = find_agent(wishes.agent, build.platform, build.claude_version)
-    allowlist = _allowlist(wishes, gift)
+    allowlist = _allowlist(wishes, gift, resumed)
     record = Record(
         name=name,
         uid=uid,
@@ -161,6 +161,9 @@ def _known(wishes: Wishes, workspace: Path, paths: Paths) -> Record | None:
     return max(of_workspace, key=lambda r: r.created)
 
 
-def _allowlist(wishes: Wishes, gift: Gift) -> Allowlist:
+def _allowlist(wishes: Wishes, gift: Gift, resumed: Record | None) -> Allowlist:
+    """A session that is taken up again keeps its list: `paude allow` and `paude deny` made it what it is."""
+    if resumed is not None:
+        return Allowlist(resumed.hosts).with_(wishes.allow)
     presets = gift.presets if wishes.agent != "shell" else ()
     return Allowlist.of((*presets, *wishes.allow))

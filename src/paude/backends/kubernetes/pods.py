@@ -147,7 +147,7 @@ def _pulled(pod: Object) -> tuple[list[str], list[str]]:
 async def replace_broken(cluster: Cluster, session: str, gate_image: str, agent_image: str) -> None:
     """Delete a pod that is not ready and was made from another template: OnDelete leaves that to us."""
     pod = await cluster.get("Pod", pod_name(session))
-    if pod is None or _ready(pod):
+    if pod is None or is_ready(pod):
         return
     containers = [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]
     if {c["image"] for c in containers} != {gate_image, agent_image} or reasons.pod_failure(pod) is not None:
@@ -155,7 +155,8 @@ async def replace_broken(cluster: Cluster, session: str, gate_image: str, agent_
         await ownership.gone(cluster, "Pod", pod_name(session), pod["metadata"]["uid"], within_s=30)
 
 
-def _ready(pod: Object) -> bool:
+def is_ready(pod: Object) -> bool:
+    """Whether the pod counts as ready."""
     conditions = (pod.get("status") or {}).get("conditions") or ()
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 

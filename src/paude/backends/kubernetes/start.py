@@ -16,7 +16,17 @@ import anyio
 
 from paude import report
 from paude.backends.kubernetes import cluster as clusters
-from paude.backends.kubernetes import kubeconfig, manifests, namespaces, ownership, pods, pull, reasons, registry
+from paude.backends.kubernetes import (
+    kubeconfig,
+    manifests,
+    namespaces,
+    ownership,
+    pods,
+    proxies,
+    pull,
+    reasons,
+    registry,
+)
 from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.kubeconfig import Target
 from paude.backends.kubernetes.manifests import Identity, PodSpec, Resources
@@ -199,20 +209,9 @@ class Start:
         """The proxy of this allowlist, ready; the next session with the same list finds it warm."""
         if not self._request.walled:
             return
-        cluster, digest = namespace.cluster, self._proxy
-        files = squid.files(self._request.allowlist)
-        settings = manifests.proxy_settings(digest, files["squid.conf"], files["allowlist"])
-        rules = policies.proxy(digest, namespace.name, manifests.proxy_labels(digest))
-        # Its pull secret is no session's: it has to outlive them, and must not change with each that comes.
-        secrets = access.names(manifests.proxy_pull_secret(digest))
-        deployment = manifests.proxy_deployment(
-            digest, image.reference, ids_assigned=namespace.ids_assigned, pull_secrets=secrets
-        )
-        login = [pull.proxy_secret(digest, access.data)] if access.data is not None else []
-        async with anyio.create_task_group() as tasks:
-            for obj in (*login, settings, rules, deployment):
-                tasks.start_soon(ownership.ensure_shared, cluster, obj)
-        await pods.until_available(cluster, deployment)
+        login = dict(access.data) if access.data is not None else None
+        source = proxies.Source(image.reference, access.present, login)
+        await proxies.roll_out(namespace, self._request.allowlist, source)
 
     @asynccontextmanager
     async def apply_session_policy(

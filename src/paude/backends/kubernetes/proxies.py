@@ -1,0 +1,124 @@
+"""The proxies of a namespace: one for each allowlist, immutable, shared by the sessions with that list."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import anyio
+
+from paude.backends.kubernetes import manifests, ownership, pods, pull
+from paude.backends.kubernetes.cluster import Cluster, Object
+from paude.backends.kubernetes.namespaces import Namespace
+from paude.egress import policies, squid
+from paude.egress.allowlist import Allowlist
+from paude.errors import NotFound, PaudeError
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a proxy is made of: its image, the pull secrets that exist, and the content of the one to be made for it."""
+
+    image: str
+    pull_secrets: tuple[str, ...] = ()
+    login: dict[str, bytes] | None = None
+
+    def names(self, digest: str) -> Sequence[str]:
+        """The pull secrets of the proxy for a list; the one that is made is no session's: it has to outlive them."""
+        return self.pull_secrets if self.login is None else (*self.pull_secrets, manifests.proxy_pull_secret(digest))
+
+
+async def roll_out(namespace: Namespace, allowlist: Allowlist, source: Source) -> None:
+    """The proxy of a list, ready; one that is there already is found warm."""
+    cluster, digest = namespace.cluster, squid.identity(allowlist)
+    files = squid.files(allowlist)
+    settings = manifests.proxy_settings(digest, files["squid.conf"], files["allowlist"])
+    rules = policies.proxy(digest, namespace.name, manifests.proxy_labels(digest))
+    deployment = manifests.proxy_deployment(
+        digest, source.image, ids_assigned=namespace.ids_assigned, pull_secrets=source.names(digest)
+    )
+    login = [pull.proxy_secret(digest, source.login)] if source.login is not None else []
+    async with anyio.create_task_group() as tasks:
+        for obj in (*login, settings, rules, deployment):
+            tasks.start_soon(ownership.ensure_shared, cluster, obj)
+    await pods.until_available(cluster, deployment)
+
+
+async def source_of(cluster: Cluster, digest: str) -> Source:
+    """What a running proxy is made of, to make another like it without a registry at hand. Raises NotFound."""
+    deployment = await cluster.get("Deployment", manifests.proxy_name(digest))
+    if deployment is None:
+        raise NotFound(
+            f"the proxy {manifests.proxy_name(digest)} of this session has gone", hint="`paude start` puts it back"
+        )
+    spec = deployment["spec"]["template"]["spec"]
+    names = [str(one["name"]) for one in spec.get("imagePullSecrets") or ()]
+    made = manifests.proxy_pull_secret(digest)
+    login = None
+    if made in names:
+        secret = await cluster.get("Secret", made)
+        login = {key: base64.b64decode(text) for key, text in ((secret or {}).get("data") or {}).items()}
+    return Source(spec["containers"][0]["image"], tuple(name for name in names if name != made), login)
+
+
+async def pods_of(cluster: Cluster, digest: str) -> list[Object]:
+    """Its pods, those that are about to end too."""
+    return await cluster.list("Pod", f"paude.io/role=proxy,paude.io/allowlist={digest}")
+
+
+async def pod_address(cluster: Cluster, digest: str) -> str:
+    """The address of a pod of it that is ready. Raises PaudeError when there is none."""
+    for pod in await pods_of(cluster, digest):
+        if pods.is_ready(pod) and not pod["metadata"].get("deletionTimestamp"):
+            return str(pod["status"]["podIP"])
+    raise PaudeError(f"the proxy {manifests.proxy_name(digest)} is not ready", hint="try again")
+
+
+async def users(cluster: Cluster, digest: str) -> list[str]:
+    """The sessions whose address leads to it."""
+    services = await cluster.list("Service", f"paude.io/serves={digest}")
+    return sorted(str(service["metadata"]["labels"].get("paude.io/session", "")) for service in services)
+
+
+async def remove_unused(cluster: Cluster, digest: str, *, within_s: float) -> bool:
+    """Take the proxy away unless a session uses it; its policy goes when its pods, and their tunnels, have gone."""
+    if not digest or await users(cluster, digest):
+        return False
+    there = await pods_of(cluster, digest)
+    name = manifests.proxy_name(digest)
+    await cluster.delete("Deployment", name)
+    await _gone(cluster, there, within_s)
+    for kind in ("ConfigMap", "NetworkPolicy"):
+        await cluster.delete(kind, name)
+    await cluster.delete("Secret", manifests.proxy_pull_secret(digest))
+    return True
+
+
+async def start_anew(cluster: Cluster, digest: str, *, within_s: float) -> None:
+    """Replace its pods, the new before the old; returns when the old ones, and their tunnels, have gone."""
+    there = await pods_of(cluster, digest)
+    mark = {"paude.io/started-anew": datetime.now(UTC).isoformat()}
+    patch = {"spec": {"template": {"metadata": {"annotations": mark}}}}
+    await cluster.merge("Deployment", manifests.proxy_name(digest), patch)
+    await _gone(cluster, there, within_s)
+
+
+async def _gone(cluster: Cluster, there: Sequence[Object], within_s: float) -> None:
+    left: list[str] = []
+
+    async def wait(pod: Object) -> None:
+        name, uid = str(pod["metadata"]["name"]), str(pod["metadata"]["uid"])
+        if not await ownership.gone(cluster, "Pod", name, uid, within_s):
+            left.append(name)
+
+    async with anyio.create_task_group() as tasks:
+        for pod in there:
+            tasks.start_soon(wait, pod)
+    if left:
+        raise PaudeError(
+            f"the pod {left[0]} of the former proxy is still there after {within_s:.0f} s",
+            why="tunnels through it may be open",
+            hint=f"kubectl -n {cluster.namespace} delete pod {left[0]} --force",
+        )

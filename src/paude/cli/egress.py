@@ -1,0 +1,70 @@
+"""`paude egress`: what a session may reach."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from paude.cli import options
+from paude.cli.app import in_loop, put, say
+from paude.errors import UsageError
+
+group = typer.Typer(help="What a session may reach.", rich_markup_mode=None, no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.add_typer(group, name="egress")
+
+
+@group.callback()
+def egress() -> None:
+    """What a session may reach."""
+
+
+@group.command()
+def show(
+    name: options.Name = None, output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text"
+) -> None:
+    """Show the hosts that a session may reach, and the proxy that lets it."""
+    if output not in {"text", "json"}:
+        raise UsageError(f"there is no output format {output!r}", hint="formats: text, json")
+    facts = in_loop(lambda: _facts(name))
+    for warning in facts["warnings"]:
+        say(f"warning: {warning}")
+    if output == "json":
+        put(json.dumps(facts, indent=1))
+        return
+    for host in facts["hosts"] or ["nothing: every host is refused"]:
+        put(host)
+    others = [one for one in facts["shared_by"] if one != facts["session"]]
+    say(f"proxy: {facts['proxy'] or 'none, the session is stopped'}")
+    if others:
+        say(f"with the same list, through the same proxy: {', '.join(others)}")
+    say(f"`paude allow HOST {facts['session']}` adds one, `paude blocked {facts['session']}` shows what was refused")
+
+
+async def _facts(name: str | None) -> dict[str, Any]:
+    from paude.backends.kubernetes import manifests, proxies
+    from paude.backends.kubernetes.stop import connected
+    from paude.backends.kubernetes.wall import standing
+    from paude.cli.choose import record_of
+    from paude.settings import Paths
+
+    paths = Paths.from_environment()
+    record = record_of(name, paths)
+    async with connected(record, paths) as cluster:
+        now = await standing(cluster, record, paths)
+        shared = await proxies.users(cluster, now.serves) if now.serves else []
+    return {
+        "schema": 1,
+        "session": record.name,
+        "hosts": list(now.allowlist.hosts),
+        "warnings": list(now.allowlist.warnings),
+        "allowlist": now.serves,
+        "proxy": manifests.proxy_name(now.serves) if now.serves else "",
+        "address": now.address,
+        "shared_by": shared,
+    }
