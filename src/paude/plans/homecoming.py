@@ -95,10 +95,12 @@ class Homecoming:
 
     async def pause_sync(self) -> None:
         """Keep the sync's memory of both sides for the next start."""
+        await supervisor.ensure(self.paths)
         await session.pause(self.paths, self.record.name)
 
     async def end_sync(self) -> None:
-        """End the live sync; both trees stay as they are."""
+        """End the live sync; both trees stay as they are. After a killed start nobody may run the daemon any more."""
+        await supervisor.ensure(self.paths)
         await session.terminate(self.paths, self.record.name)
 
     async def forget(self) -> None:
