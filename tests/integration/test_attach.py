@@ -84,7 +84,7 @@ class Attached:
         self.news.set()
         self.news = anyio.Event()
 
-    async def becomes(self, state: State, seconds: float = 10) -> None:
+    async def becomes(self, state: State, seconds: float = 30) -> None:
         with anyio.fail_after(seconds):
             while not self.states or self.states[-1] is not state:
                 await self.news.wait()
