@@ -9,9 +9,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from laptop import Admin, Laptop
 
 CHECKOUT = Path(__file__).parents[2]
@@ -37,6 +39,20 @@ def cache_home() -> Iterator[Path]:
 @pytest.fixture
 def laptop(cluster_env: dict[str, str], cache_home: Path) -> Iterator[Laptop]:
     """A fresh laptop whose user is `dev`, with a login to the registry; its sessions are gone afterwards."""
+    with a_laptop(cluster_env, cache_home) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_laptop(cluster_env: dict[str, str], cache_home: Path) -> Iterator[Laptop]:
+    """The same, one for all tests of a module."""
+    with a_laptop(cluster_env, cache_home) as made:
+        yield made
+
+
+@contextmanager
+def a_laptop(cluster_env: dict[str, str], cache_home: Path) -> Iterator[Laptop]:
+    """What both are made of."""
     home = Path(tempfile.mkdtemp(prefix="pl-"))
     state, runtime = home / ".s", home / ".r"
     login = home / "auth.json"
