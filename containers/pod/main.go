@@ -10,6 +10,7 @@ import (
 	"paude/pod/internal/gate"
 	"paude/pod/internal/pane"
 	"paude/pod/internal/proxy"
+	"paude/pod/internal/relay"
 	"paude/pod/internal/say"
 	"paude/pod/internal/watch"
 )
@@ -21,9 +22,10 @@ var roles = map[string]func(arguments []string) int{
 	"pane":    pane.Main,
 	"control": control.Main,
 	"proxy":   proxy.Main,
+	"relay":   relay.Main,
 	// Run by the laptop over the agent's sshd.
 	"watch-refs": watch.Refs,
-	"verify":  fence.Verify,
+	"verify":     fence.Verify,
 	// The gate's passwd entry names this program as the login shell, so that sshd's `SHELL -c COMMAND` needs no shell
 	// and the gate has none to offer. What was asked for is in SSH_ORIGINAL_COMMAND.
 	"-c": control.Main,

@@ -1,6 +1,8 @@
 // Package paths names the places that paude's containers share.
 package paths
 
+import "os"
+
 const (
 	Program = "/opt/paude/bin/paude-pod"
 	Mutagen = "/opt/paude/bin/mutagen-agent"
@@ -37,7 +39,6 @@ const (
 	AgentHome      = "/home/paude"
 	AgentBundle    = "/run/inbox/history.bundle"
 	AgentTemporary = "/tmp/paude"
-	Secrets        = "/run/secrets/paude"
 
 	Keys       = "/etc/paude/ssh"
 	SshdConfig = "/etc/paude/sshd"
@@ -47,3 +48,14 @@ const (
 	GatePort  = "2222"
 	AgentPort = "2223"
 )
+
+// Secrets is where the files lie that the agent works with. Podman has a place of its own for those, and mounts it as a
+// whole.
+var Secrets = given("PAUDE_SECRETS", "/run/secrets/paude")
+
+func given(variable, otherwise string) string {
+	if value := os.Getenv(variable); value != "" {
+		return value
+	}
+	return otherwise
+}

@@ -13,6 +13,7 @@ import (
 
 	"paude/pod/internal/children"
 	"paude/pod/internal/passwd"
+	"paude/pod/internal/relay"
 	"paude/pod/internal/say"
 )
 
@@ -33,6 +34,11 @@ func Main([]string) int {
 	}
 	if err := openCanary(); err != nil {
 		return say.Fatal("the canary port: %v", err)
+	}
+	if socket := os.Getenv(relay.SocketVariable); socket != "" {
+		if err := relay.Serve(socket); err != nil {
+			return say.Fatal("the socket for sessions: %v", err)
+		}
 	}
 	squid, err := start(table)
 	if err != nil {

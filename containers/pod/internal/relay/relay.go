@@ -1,0 +1,101 @@
+// Package relay is the way to the proxy where a session's network has no devices at all (Podman): a socket in a
+// directory that the proxy's container and this one share, and nothing else. Each end turns it into a port of its own
+// loopback.
+package relay
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"paude/pod/internal/say"
+)
+
+// SocketVariable names the path of the shared socket.
+const SocketVariable = "PAUDE_PROXY_SOCKET"
+
+const (
+	door = "127.0.0.1:3128"
+	// More connections than an agent has use for; the next one waits until one of them ends.
+	places = 1000
+)
+
+// Main holds a session's network and carries what comes to the proxy's port to the socket, until SIGTERM. Without a
+// socket it only holds the network.
+func Main([]string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer stop()
+	if socket := os.Getenv(SocketVariable); socket != "" {
+		listener, err := net.Listen("tcp4", door)
+		if err != nil {
+			return say.Fatal("the proxy's door: %v", err)
+		}
+		go carryAll(listener, func() (net.Conn, error) { return net.Dial("unix", socket) })
+	}
+	<-ctx.Done()
+	return 0
+}
+
+// Serve opens the socket beside the proxy and carries what comes there to its port.
+func Serve(socket string) error {
+	_ = os.Remove(socket)
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		return err
+	}
+	// The containers on both sides have the same user, but need not.
+	if err = os.Chmod(socket, 0o666); err != nil {
+		return err
+	}
+	go carryAll(listener, func() (net.Conn, error) { return net.Dial("tcp4", door) })
+	return nil
+}
+
+func carryAll(listener net.Listener, dial func() (net.Conn, error)) {
+	taken := make(chan struct{}, places)
+	for {
+		taken <- struct{}{}
+		near, err := listener.Accept()
+		if err != nil {
+			<-taken
+			time.Sleep(10 * time.Millisecond) // out of descriptors, or at the end
+			continue
+		}
+		go func() {
+			defer func() { <-taken }()
+			carry(near, dial)
+		}()
+	}
+}
+
+func carry(near net.Conn, dial func() (net.Conn, error)) {
+	defer near.Close()
+	far, err := dial()
+	if err != nil {
+		return // the one who asked sees the connection end, as with a proxy that is gone
+	}
+	defer far.Close()
+	var both sync.WaitGroup
+	both.Add(2)
+	go func() { defer both.Done(); copyAll(near, far) }()
+	go func() { defer both.Done(); copyAll(far, near) }()
+	both.Wait()
+}
+
+type halfCloser interface{ CloseWrite() error }
+
+func copyAll(to, from net.Conn) {
+	_, err := io.Copy(to, from)
+	if half, can := to.(halfCloser); can && err == nil {
+		_ = half.CloseWrite()
+		return
+	}
+	to.Close() // broken off: the other direction has nobody left
+	from.Close()
+}
