@@ -82,9 +82,12 @@ async def users(cluster: Cluster, digest: str) -> list[str]:
     return sorted(str(service["metadata"]["labels"].get("paude.io/session", "")) for service in services)
 
 
-async def remove_unused(cluster: Cluster, digest: str, *, within_s: float) -> bool:
-    """Take the proxy away unless a session uses it; its policy goes when its pods, and their tunnels, have gone."""
-    if not digest or await users(cluster, digest):
+async def remove_unused(cluster: Cluster, digest: str, *, within_s: float, leaving: str = "") -> bool:
+    """Take the proxy away unless a session uses it; its policy goes when its pods, and their tunnels, have gone.
+
+    `leaving` is a session that does not count: it is about to go.
+    """
+    if not digest or set(await users(cluster, digest)) - {leaving}:
         return False
     there = await pods_of(cluster, digest)
     name = manifests.proxy_name(digest)

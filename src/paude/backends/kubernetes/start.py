@@ -2,7 +2,7 @@
 
 A durable step takes back what this run made, and only that: everything of a session that is new here carries a uid
 made for it, so whatever bears that uid is this run's. Of a session that was there before, only what a POST created
-is taken back. Namespace, baseline and proxy are never taken back.
+is taken back. Namespace and baseline are never taken back, a proxy only when nobody else uses it.
 """
 
 from __future__ import annotations
@@ -205,13 +205,25 @@ class Start:
     def _pull_secret(self) -> str:
         return manifests.resource_name(self._request.identity.name, "pull")
 
-    async def roll_out_proxy(self, namespace: Namespace, image: Pushed, access: PullAccess) -> None:
-        """The proxy of this allowlist, ready; the next session with the same list finds it warm."""
+    @asynccontextmanager
+    async def roll_out_proxy(self, namespace: Namespace, image: Pushed, access: PullAccess) -> AsyncIterator[None]:
+        """The proxy of this allowlist, ready; the next session with the same list finds it warm.
+
+        Taken back only when no other session's address leads to it.
+        """
         if not self._request.walled:
+            yield
             return
         login = dict(access.data) if access.data is not None else None
         source = proxies.Source(image.reference, access.present, login)
-        await proxies.roll_out(namespace, self._request.allowlist, source)
+        try:
+            await proxies.roll_out(namespace, self._request.allowlist, source)
+            yield
+        except BaseException:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S):
+                leaving = self._request.identity.name if self._request.fresh else ""
+                await proxies.remove_unused(namespace.cluster, self._proxy, within_s=UNDO_S, leaving=leaving)
+            raise
 
     @asynccontextmanager
     async def apply_session_policy(

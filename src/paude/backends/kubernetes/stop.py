@@ -14,7 +14,7 @@ import anyio
 
 from paude import report
 from paude.backends.kubernetes import cluster as clusters
-from paude.backends.kubernetes import kubeconfig, manifests, ownership, pods, reasons
+from paude.backends.kubernetes import kubeconfig, manifests, ownership, pods, proxies, reasons
 from paude.backends.kubernetes.cluster import Cluster
 from paude.backends.kubernetes.manifests import Identity
 from paude.backends.kubernetes.pods import Pod
@@ -79,13 +79,8 @@ class Stop:
         if service is None or ownership.session_uid(service) != self.record.uid:
             return
         digest = str(service["metadata"]["labels"].get("paude.io/serves", ""))
-        if not digest or await cluster.list("Service", f"paude.io/serves={digest}"):
-            return
-        name = manifests.proxy_name(digest)
-        for kind in ("Deployment", "ConfigMap", "NetworkPolicy"):
-            await cluster.delete(kind, name)
-        await cluster.delete("Secret", manifests.proxy_pull_secret(digest))
-        report.line(f"the proxy {name} served nobody else and is gone")
+        if await proxies.remove_unused(cluster, digest, within_s=GONE_S):
+            report.line(f"the proxy {manifests.proxy_name(digest)} served nobody else and is gone")
 
     async def delete_volume(self, cluster: Cluster) -> None:
         """The workspace's copy in the cluster."""
