@@ -1,0 +1,42 @@
+"""The command of the README that shows the main job."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.cluster
+
+CHECKOUT = Path(__file__).parents[2]
+DEMO_S = 600
+
+
+def _demo(*before: str) -> subprocess.CompletedProcess[str]:
+    argv = [*before, str(CHECKOUT / "scripts/demo")]
+    return subprocess.run(argv, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEMO_S)
+
+
+def _traces() -> set[str]:
+    return {name for name in os.listdir("/tmp") if name.startswith("pd-")}
+
+
+def test_the_demo_shows_the_main_job_and_leaves_nothing() -> None:
+    before = _traces()
+    done = _demo()
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "demo: ok"
+    assert any("note: written on the laptop" in line for line in lines)
+    assert any("hello.py: written by the agent" in line for line in lines)
+    assert any("forbidden.test" in line and line.endswith("403") for line in lines)
+    assert _traces() <= before
+
+
+def test_a_demo_that_cannot_be_given_never_says_ok() -> None:
+    done = _demo("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    assert done.returncode != 0
+    assert "demo: ok" not in done.stdout
+    assert done.stderr.splitlines()[-1].startswith("demo: failed")

@@ -1,0 +1,162 @@
+"""What the documents say is so: verbs, links, diagrams, and nothing that belongs to one machine.
+
+`PAUDE_UPDATE_DOCS=1 pytest tests/unit/test_docs.py` draws the diagrams anew.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from paude import errors
+from paude.backends.kubernetes.start import Start
+from paude.backends.kubernetes.stop import Stop
+from paude.cli.app import VERBS
+from paude.engine import Plan
+from paude.plans import start, stop
+from paude.plans.homecoming import Homecoming
+from paude.plans.request import Gift, Wishes, prepare
+from paude.settings import Paths
+
+CHECKOUT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md"), *CHECKOUT.glob("benchmarks/results/*.md")])
+ARCHITECTURE = CHECKOUT / "docs/architecture.md"
+DIAGRAM = "<!-- plan: {title} -->\n```mermaid\n"
+
+
+def _documents() -> list[pytest.param]:
+    return [pytest.param(path, id=str(path.relative_to(CHECKOUT))) for path in DOCUMENTS]
+
+
+def _tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    return [CHECKOUT / name for name in listed.split("\0") if name and (CHECKOUT / name).is_file()]
+
+
+def _verbs_in(text: str) -> set[str]:
+    """The verbs of commands in code; `paude` in prose is the program and not a command."""
+    code = re.findall(r"```(?:sh)?\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
+    return {found for piece in code for found in re.findall(r"^\s*paude ([a-z][a-z-]*)", piece, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("document", _documents())
+def test_every_verb_in_a_document_exists(document: Path) -> None:
+    assert _verbs_in(document.read_text()) - set(VERBS) == set()
+
+
+def test_every_verb_is_described() -> None:
+    shown = {verb for verb, (_, words) in VERBS.items() if words}
+    assert shown - _verbs_in((CHECKOUT / "docs/commands.md").read_text()) == set()
+
+
+def test_every_exit_code_is_described_and_every_described_one_exists() -> None:
+    kinds = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.PaudeError)]
+    described = re.findall(r"^\| (\d+) \|", (CHECKOUT / "docs/commands.md").read_text(), re.MULTILINE)
+    assert {int(code) for code in described} == {0, *(kind.exit_code for kind in kinds)}
+
+
+@pytest.mark.parametrize("document", _documents())
+def test_links_inside_the_repository_lead_somewhere(document: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)[^)]*\)", document.read_text())
+    assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("document", _documents())
+def test_scripts_named_in_a_document_exist(document: Path) -> None:
+    named = set(re.findall(r"\b((?:scripts|benchmarks)/[a-z-]+)\b", document.read_text()))
+    assert [name for name in named if not (CHECKOUT / name).exists()] == []
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    text = (CHECKOUT / "README.md").read_text()
+    for command in ("scripts/demo", "scripts/test"):
+        assert re.search(rf"^{command}\b", text, re.MULTILINE)
+        assert os.access(CHECKOUT / command, os.X_OK)
+
+
+def test_every_module_says_what_it_is() -> None:
+    sources = [path for path in _tracked() if path.suffix == ".py" and "src" in path.relative_to(CHECKOUT).parts]
+    assert sources
+    assert [str(path) for path in sources if not ast.get_docstring(ast.parse(path.read_text()))] == []
+
+
+def test_every_package_is_in_the_table_of_packages() -> None:
+    packages = {path.parent.name for path in (CHECKOUT / "src/paude").glob("*/__init__.py")}
+    table = ARCHITECTURE.read_text().partition("## Packages")[2].partition("\n## ")[0]
+    named = {
+        word for row in re.findall(r"^\| (.*?) \|", table, re.MULTILINE) for word in re.findall(r"`([a-z_]+)", row)
+    }
+    assert packages - named == set()
+
+
+def _registry_hosts() -> list[str]:
+    """Put together here, so that this file does not name them either."""
+    registries = [
+        ("registry", "npmjs", "org"),
+        ("pypi", "org"),
+        ("files", "pythonhosted", "org"),
+        ("proxy", "golang", "org"),
+    ]
+    registries += [
+        ("sum", "golang", "org"),
+        ("registry", "yarnpkg", "com"),
+        ("static", "crates", "io"),
+        ("rubygems", "org"),
+    ]
+    return [".".join(parts) for parts in registries]
+
+
+def test_no_tracked_file_names_a_package_registry() -> None:
+    hosts = [host.encode() for host in _registry_hosts()]
+    found = [(path, host) for path in _tracked() for host in hosts if host in path.read_bytes()]
+    assert found == []
+
+
+def test_no_tracked_file_names_a_place_of_one_machine() -> None:
+    """Homes of people, and where this checkout happens to lie."""
+    places = {b"/home/" + name for name in (b"user", b"ubuntu", b"dev")} | {b"/Users/"}
+    if len(CHECKOUT.parts) > 2:
+        places.add(str(CHECKOUT).encode() + b"/")
+    word = b"/" + b"work" + b"/"
+    found = [
+        (path, place)
+        for path in _tracked()
+        for content in [path.read_bytes()]
+        for place in places
+        if place in content or re.search(rb"(?<![\w.}/*~])" + word, content)
+    ]
+    assert found == []
+
+
+@pytest.fixture
+def plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Plan]:
+    for variable in ("STATE", "RUNTIME", "CACHE", "CONFIG"):
+        name = f"XDG_{variable}_DIR" if variable == "RUNTIME" else f"XDG_{variable}_HOME"
+        monkeypatch.setenv(name, str(tmp_path / variable.lower()))
+    (tmp_path / "project").mkdir()
+    paths = Paths.from_environment()
+    ready = prepare(Wishes(workspace=tmp_path / "project", agent="shell", registry="registry.test/me"), paths, Gift())
+    k, home = Stop(ready.laptop.record, paths), Homecoming(ready.laptop.record, paths)
+    made = [
+        start.on_kubernetes(Start(ready.cluster, paths), ready.laptop),
+        stop.bring_home(k, home)[0],
+        stop.take_down(k, home, keep_volume=False),
+    ]
+    return {plan.title: plan for plan in made}
+
+
+def test_the_diagrams_are_the_plans(plans: dict[str, Plan]) -> None:
+    text = ARCHITECTURE.read_text()
+    drawn = text
+    for title, plan in plans.items():
+        head, opening, rest = drawn.partition(DIAGRAM.format(title=title))
+        assert opening, f"docs/architecture.md has no diagram of the plan {title!r}"
+        drawn = f"{head}{opening}{plan.mermaid()}\n```{rest.partition('```')[2]}"
+    if os.environ.get("PAUDE_UPDATE_DOCS"):
+        ARCHITECTURE.write_text(drawn)
+    assert ARCHITECTURE.read_text() == drawn, "draw them anew: PAUDE_UPDATE_DOCS=1 pytest tests/unit/test_docs.py"
