@@ -42,9 +42,11 @@ class Homecoming:
         if pod is None:
             return Losses()
         try:
-            await history.fetch(Path(self.record.workspace), self.record.name, self.paths)
+            fetched = await history.fetch(Path(self.record.workspace), self.record.name, self.paths)
         except PaudeError as error:
             return Losses((f"the agent's commits could not be fetched: {error}",))
+        for one in fetched:
+            report.line(f"{one.ref} is at {one.commit[:12]}")
         return Losses()
 
     async def park_agent(self, pod: Pod | None) -> None:
@@ -85,7 +87,7 @@ class Homecoming:
             return
         if found.moved:
             report.line(f"{found.branch} was moved forward to what the agent committed, {found.new[:12]}")
-        elif found.why:
+        elif found.why and found.new:
             where = f"refs/paude/{self.record.name}/{found.branch}"
             report.line(f"the agent's commits are at {where}; {found.branch or 'HEAD'} stays: {found.why}")
 

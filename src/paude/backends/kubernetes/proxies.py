@@ -82,17 +82,18 @@ async def users(cluster: Cluster, digest: str) -> list[str]:
     return sorted(str(service["metadata"]["labels"].get("paude.io/session", "")) for service in services)
 
 
-async def remove_unused(cluster: Cluster, digest: str, *, within_s: float, leaving: str = "") -> bool:
-    """Take the proxy away unless a session uses it; its policy goes when its pods, and their tunnels, have gone.
+async def remove_unused(cluster: Cluster, digest: str, *, within_s: float | None = None, leaving: str = "") -> bool:
+    """Take the proxy away unless a session uses it. `leaving` is a session that does not count: it is about to go.
 
-    `leaving` is a session that does not count: it is about to go.
+    With `within_s` it returns when the proxy's pods, and so the tunnels through them, have gone.
     """
     if not digest or set(await users(cluster, digest)) - {leaving}:
         return False
     there = await pods_of(cluster, digest)
     name = manifests.proxy_name(digest)
     await cluster.delete("Deployment", name)
-    await _gone(cluster, there, within_s)
+    if within_s is not None:
+        await _gone(cluster, there, within_s)
     for kind in ("ConfigMap", "NetworkPolicy"):
         await cluster.delete(kind, name)
     await cluster.delete("Secret", manifests.proxy_pull_secret(digest))

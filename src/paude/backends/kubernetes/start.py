@@ -222,7 +222,7 @@ class Start:
         except BaseException:
             with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S):
                 leaving = self._request.identity.name if self._request.fresh else ""
-                await proxies.remove_unused(namespace.cluster, self._proxy, within_s=UNDO_S, leaving=leaving)
+                await proxies.remove_unused(namespace.cluster, self._proxy, leaving=leaving)
             raise
 
     @asynccontextmanager

@@ -79,7 +79,7 @@ class Stop:
         if service is None or ownership.session_uid(service) != self.record.uid:
             return
         digest = str(service["metadata"]["labels"].get("paude.io/serves", ""))
-        if await proxies.remove_unused(cluster, digest, within_s=GONE_S):
+        if await proxies.remove_unused(cluster, digest):
             report.line(f"the proxy {manifests.proxy_name(digest)} served nobody else and is gone")
 
     async def delete_volume(self, cluster: Cluster) -> None:
