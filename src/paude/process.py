@@ -102,7 +102,7 @@ async def run(
 async def started(
     argv: Sequence[str | Path],
     *,
-    stdin: bool = False,
+    stdin: bool | int = False,
     stdout: int | None = subprocess.PIPE,
     stderr: int | None = subprocess.PIPE,
     env: Mapping[str, str] | None = None,
@@ -112,6 +112,8 @@ async def started(
 ) -> AsyncIterator[Process]:
     """A running child whose pipes the caller reads; it is gone when the block ends.
 
+    `stdin` is a pipe with True, nothing with False, or a descriptor.
+
     Leaving the block while the child runs (an error, a cancellation, a return) ends it: SIGTERM, and SIGKILL
     after `GRACE_S` seconds.
     """
@@ -119,7 +121,7 @@ async def started(
     try:
         child = await anyio.open_process(
             words,
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdin=_standard_input(stdin),
             stdout=stdout,
             stderr=stderr,
             env=dict(env) if env is not None else None,
@@ -136,6 +138,12 @@ async def started(
     finally:
         with anyio.CancelScope(shield=True):
             await _end(child)
+
+
+def _standard_input(wanted: bool | int) -> int:
+    if isinstance(wanted, bool):
+        return subprocess.PIPE if wanted else subprocess.DEVNULL
+    return wanted
 
 
 async def _end(child: Process) -> None:

@@ -1,1 +1,1 @@
-"""Sessions on one machine with Podman."""
+"""Sessions on Podman, driven by its command line: what to run (pure), the engine, steps."""

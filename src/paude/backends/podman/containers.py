@@ -1,0 +1,281 @@
+"""The containers of a session as podman's words, from frozen facts. Pure.
+
+One container holds the network, which has no device but its loopback; gate and agent join it. What comes to the
+proxy's port there is carried to a socket that the proxy's container shares: there is no bridge, no gateway, no
+resolver, no route and no neighbour that a rule would have to keep out. docs/backends.md says what was tried instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from paude import __version__
+from paude.egress.squid import PROXY_PORT
+from paude.errors import SettingsError
+
+USER = 10001
+PROXY = "127.0.0.1"
+"""Where the proxy answers in a session's network."""
+_POD = "/opt/paude/bin/paude-pod"
+_SOCKETS = "/run/proxy"
+_SOCKET = f"{_SOCKETS}/socket"
+_NO_PROXY = "localhost,127.0.0.1,::1"
+_HARD = (
+    f"--user={USER}:{USER}",
+    "--read-only",
+    "--read-only-tmpfs=false",
+    "--cap-drop=all",
+    "--security-opt=no-new-privileges",
+    "--no-hosts",
+    "--pull=never",
+)
+# Empty, so that nothing tells the agent which resolvers this machine has; `dev` or it could not be read at all.
+_NO_RESOLVER = "--mount=type=bind,src=/dev/null,dst=/etc/resolv.conf,ro=true,dev=true"
+# Both ends of the socket need one level of SELinux's; without it this says nothing.
+_ONE_LEVEL = "--security-opt=label=level:s0"
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
+_UNITS = {
+    "": 1.0, "m": 0.001, "k": 1e3, "Ki": 2.0**10, "M": 1e6, "Mi": 2.0**20, "G": 1e9, "Gi": 2.0**30,
+    "T": 1e12, "Ti": 2.0**40,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose session this is: `uid` is random and made once, `owner` is a label-safe form of the user's name."""
+
+    name: str
+    uid: str
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the agent may take, in Kubernetes' words (`4`, `500m`, `8Gi`)."""
+
+    cpu: str = "4"
+    memory: str = "8Gi"
+    processes: int = 2000
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What the containers of a session are made of; `allowlist` is empty without a wall."""
+
+    identity: Identity
+    allowlist: str
+    agent: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    credentials: Sequence[str] = ()
+    """The names of the files that the agent works with."""
+
+    @property
+    def walled(self) -> bool:
+        """Whether the session has no way out but its proxy."""
+        return bool(self.allowlist)
+
+
+def name_of(session: str, part: str = "") -> str:
+    """The name of a thing of the session."""
+    return f"paude-{session}-{part}" if part else f"paude-{session}"
+
+
+def proxy_name(allowlist: str) -> str:
+    """The name of everything that belongs to the proxy for an allowlist's digest."""
+    return f"paude-proxy-{allowlist}"
+
+
+def secret_name(identity: Identity, part: str, file: str) -> str:
+    """The name of the secret that holds one file; podman allows letters, digits, `_`, `.` and `-`."""
+    return f"paude-{identity.name}-{part}-{hashlib.sha256(f'{identity.uid}/{file}'.encode()).hexdigest()[:12]}"
+
+
+def labels(identity: Identity, component: str, **more: str) -> list[str]:
+    """The recommended labels, and paude's own, as options."""
+    own = {"session": identity.name, "session-uid": identity.uid, "owner": identity.owner, **more}
+    return [
+        *_common(component),
+        f"--label=app.kubernetes.io/instance={identity.name}",
+        *(f"--label=paude.io/{key.replace('_', '-')}={value}" for key, value in own.items()),
+    ]
+
+
+def _common(component: str) -> list[str]:
+    known = {"name": "paude", "component": component, "part-of": "paude", "managed-by": "paude", "version": __version__}
+    return [f"--label=app.kubernetes.io/{key}={value}" for key, value in known.items()]
+
+
+def volume(identity: Identity, facts: Mapping[str, str]) -> list[str]:
+    """The words that create the session's volume, whose existence is the session's name."""
+    own = [f"--opt=o=uid={USER},gid={USER}", *labels(identity, "workspace", **facts)]
+    return ["volume", "create", *own, name_of(identity.name)]
+
+
+def permits(spec: Spec) -> list[str]:
+    """The words that create /run/gate: in memory, so that no permission survives the containers."""
+    memory = f"--opt=o=mode=0755,uid={USER},gid={USER},nosuid,nodev,noexec"
+    uses = {"uses": spec.allowlist} if spec.walled else {}
+    own = ["--opt=type=tmpfs", "--opt=device=tmpfs", memory, *labels(spec.identity, "permits", **uses)]
+    return ["volume", "create", *own, name_of(spec.identity.name, "run")]
+
+
+def sockets(allowlist: str) -> list[str]:
+    """The words that create the directory through which sessions and their proxy meet."""
+    own = [f"--opt=o=uid={USER},gid={USER}", *_common("proxy"), f"--label=paude.io/allowlist={allowlist}"]
+    return ["volume", "create", *own, proxy_name(allowlist)]
+
+
+def network(spec: Spec, image: str) -> list[str]:
+    """The container that holds the session's network: with a wall, a loopback and nothing else."""
+    way = ["--network=none", f"--env=PAUDE_PROXY_SOCKET={_SOCKET}", _ONE_LEVEL] if spec.walled else []
+    mounts = [f"--volume={proxy_name(spec.allowlist)}:{_SOCKETS}:nocopy"] if spec.walled else []
+    kept = ["--restart=on-failure:20", "--pids-limit=200", "--memory=256m"]
+    return [*_named(spec, "net", "network"), *way, *mounts, *kept, image, _POD, "relay"]
+
+
+def gate(spec: Spec, image: str, network: str) -> list[str]:
+    """The gate, in the network of the container `network`."""
+    known = {
+        "PAUDE_SESSION": spec.identity.name,
+        "PAUDE_SESSION_UID": spec.identity.uid,
+        "PAUDE_FENCE": "on" if spec.walled else "off",
+        "PAUDE_PROXY": PROXY if spec.walled else "",
+        "PAUDE_AGENT_IMAGE": "local",
+    }
+    return [
+        *_named(spec, "gate", "gate"),
+        *_inside(network, spec),
+        *(f"--env={key}={value}" for key, value in known.items()),
+        f"--volume={name_of(spec.identity.name)}:/vol:nocopy",
+        f"--volume={name_of(spec.identity.name, 'run')}:/run/gate:nocopy",
+        *_keys(spec.identity, "gate"),
+        *_writable("256m"),
+        "--restart=on-failure:20",
+        "--pids-limit=500",
+        "--memory=1g",
+        image,
+        _POD,
+        "gate",
+    ]
+
+
+def agent(spec: Spec, image: str, network: str, directory: str) -> list[str]:
+    """The agent; `directory` is where podman keeps the session's volume, for it gets three parts of it only.
+
+    It is never restarted by podman: that is for whoever asks for leave again.
+    """
+    at = spec.identity.name
+    return [
+        *_named(spec, "agent", "agent"),
+        *_inside(network, spec),
+        *(f"--env={key}={value}" for key, value in agent_environment(spec).items()),
+        # Podman has no sub-directories of volumes before 5.4, and one mount for all is what lets the gate rename.
+        f"--volume={directory}/workspace:/workspace:nosuid,nodev",
+        f"--volume={directory}/home:/home/paude:nosuid,nodev",
+        f"--volume={directory}/inbox:/run/inbox:ro,nosuid,nodev,noexec",
+        f"--volume={name_of(at, 'run')}:/run/gate:ro,nocopy",
+        *_keys(spec.identity, "agent"),
+        *_credentials(spec),
+        *_writable("2g"),
+        "--restart=no",
+        f"--pids-limit={spec.limits.processes}",
+        f"--memory={amount(spec.limits.memory):.0f}",
+        f"--cpus={amount(spec.limits.cpu):g}",
+        image,
+        _POD,
+        "agent",
+        "--",
+        *spec.command,
+    ]
+
+
+def proxy(allowlist: str, image: str, network: str) -> list[str]:
+    """The proxy for an allowlist; `network` is podman's own unless the user named one."""
+    name = proxy_name(allowlist)
+    return [
+        f"--name={name}",
+        *_common("proxy"),
+        f"--label=paude.io/allowlist={allowlist}",
+        *_HARD,
+        *([f"--network={network}"] if network else []),
+        _ONE_LEVEL,
+        f"--env=PAUDE_PROXY_SOCKET={_SOCKET}",
+        f"--volume={name}:{_SOCKETS}:nocopy",
+        f"--secret={name}-conf,type=mount,target=/etc/paude/proxy/squid.conf,uid={USER},gid={USER},mode=0440",
+        f"--secret={name}-list,type=mount,target=/etc/paude/proxy/allowlist,uid={USER},gid={USER},mode=0440",
+        *(f"--tmpfs={path}:rw,notmpcopyup,mode=1777,size=64m,nosuid,nodev" for path in ("/run/squid", "/tmp")),
+        "--restart=on-failure:20",
+        "--pids-limit=200",
+        "--memory=512m",
+        image,
+        _POD,
+        "proxy",
+    ]
+
+
+def digest(words: Iterable[str]) -> str:
+    """What tells whether a container that runs is the one that is wanted."""
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
+
+
+def agent_environment(spec: Spec) -> dict[str, str]:
+    """The environment of the agent's container; nothing secret, nothing of the laptop."""
+    known = {
+        "PAUDE_SESSION": spec.identity.name,
+        "PAUDE_SECRETS": "/run/secrets",
+        "HOME": "/home/paude",
+        "USER": "paude",
+        "SHELL": "/bin/bash",
+        "LANG": "C.UTF-8",
+        "TERM": "xterm-256color",
+        "DISABLE_AUTOUPDATER": "1",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    }
+    if spec.walled:
+        way = f"http://{PROXY}:{PROXY_PORT}"
+        known |= dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"), way)
+        known |= {"NO_PROXY": _NO_PROXY, "no_proxy": _NO_PROXY, "NODE_USE_ENV_PROXY": "1"}
+        known["CLAUDE_CODE_PROXY_RESOLVES_HOSTS"] = "1"
+    return {**known, **spec.environment}
+
+
+def amount(quantity: str) -> float:
+    """A quantity in Kubernetes' words as a number. Raises SettingsError."""
+    found = _QUANTITY.fullmatch(quantity)
+    if found is None:
+        raise SettingsError(f"{quantity[:40]!a} is no amount", hint="for example 4, 500m, 8Gi")
+    return float(found[1]) * _UNITS[found[2] or ""]
+
+
+def _named(spec: Spec, part: str, component: str) -> list[str]:
+    return [f"--name={name_of(spec.identity.name, part)}", *labels(spec.identity, component), *_HARD]
+
+
+def _inside(network: str, spec: Spec) -> list[str]:
+    return [f"--network=container:{network}", *([_NO_RESOLVER] if spec.walled else [])]
+
+
+def _keys(identity: Identity, part: str) -> list[str]:
+    access = f"uid={USER},gid={USER},mode=0440"
+    return [
+        f"--secret={secret_name(identity, part, file)},type=mount,target=/etc/paude/ssh/{file},{access}"
+        for file in ("ssh_host_ed25519_key", "authorized_keys")
+    ]
+
+
+def _credentials(spec: Spec) -> list[str]:
+    access = f"uid={USER},gid={USER},mode=0440"
+    return [
+        f"--secret={secret_name(spec.identity, 'credentials', file)},type=mount,target={file},{access}"
+        for file in spec.credentials
+    ]
+
+
+def _writable(scratch: str) -> list[str]:
+    sizes = {"/tmp": scratch, "/run/paude": "16m", "/var/lib/extrausers": "1m"}
+    return [f"--tmpfs={path}:rw,notmpcopyup,mode=1777,size={size},nosuid,nodev" for path, size in sizes.items()]

@@ -1,0 +1,245 @@
+"""The steps of `paude start` on Podman. Each does one thing; `plans/start.py` says in which order.
+
+A session that is new takes back everything that bears its name when its start fails. One that was there before keeps
+its volume in any case; its containers are made anew unless the very same ones run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+
+from paude import report
+from paude.backends.podman import containers, engine, proxies
+from paude.backends.podman.containers import Identity, Limits, Spec, name_of, secret_name
+from paude.backends.podman.engine import Engine, labels_of
+from paude.backends.podman.pods import Pod
+from paude.egress import squid
+from paude.egress.allowlist import Allowlist
+from paude.errors import Leftover, NameTaken, PaudeError
+from paude.images import ensure
+from paude.images.build import BuildSettings, build, in_storage, local_name
+from paude.images.context import ImageSpec
+from paude.settings import Paths
+from paude.ssh.session_keys import SessionKeys
+
+UNDO_S = 15.0
+SPEC = "paude.io/spec"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, complete: everything that the steps need to know."""
+
+    identity: Identity
+    fresh: bool
+    workspace: Path
+    agent: str
+    command: Sequence[str]
+    allowlist: Allowlist
+    walled: bool
+    gate_image: ImageSpec
+    agent_image: ImageSpec
+    proxy_image: ImageSpec
+    build: BuildSettings
+    credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    proxy_network: str = ""
+
+    def spec(self) -> Spec:
+        """The part that makes the containers."""
+        return Spec(
+            identity=self.identity,
+            allowlist=squid.identity(self.allowlist) if self.walled else "",
+            agent=self.agent,
+            command=self.command,
+            environment=self.environment,
+            limits=self.limits,
+            credentials=sorted(self.credentials),
+        )
+
+
+@dataclass(frozen=True)
+class Place:
+    """The session's volume, and what stood there before: `remains` are containers by name."""
+
+    engine: Engine
+    directory: str
+    remains: Mapping[str, Mapping[str, object]]
+
+
+class Start:
+    """The steps, for one request."""
+
+    def __init__(self, request: Request, paths: Paths) -> None:
+        self._request = request
+        self._spec = request.spec()
+        self._paths = paths
+
+    async def connect(self) -> Engine:
+        """Find podman, and see that it will do."""
+        return await engine.connect()
+
+    @asynccontextmanager
+    async def claim_volume(self, podman: Engine) -> AsyncIterator[Place]:
+        """Take the session's name: the volume that bears it is the session's workspace."""
+        async with self._durable(lambda: podman.remove("volume", self._name())):
+            await self._claim(podman)
+            known = await podman.inspect("volume", self._name())
+            if known is None:
+                raise PaudeError(f"the volume {self._name()} has gone while the session was started")
+            yield Place(podman, str(known["Mountpoint"]), await self._remains(podman))
+
+    async def _claim(self, podman: Engine) -> None:
+        wanted = self._request
+        known = None if wanted.fresh else await podman.inspect("volume", self._name())
+        if known is not None and labels_of(known).get("paude.io/session-uid") == wanted.identity.uid:
+            return
+        facts = {
+            "agent": wanted.agent,
+            "workspace": str(wanted.workspace),
+            "wall": "closed" if wanted.walled else "open",
+        }
+        try:
+            await podman.run(*containers.volume(wanted.identity, facts), doing="create the session's volume")
+        except NameTaken as exc:
+            raise NameTaken(
+                f"the name {wanted.identity.name} is taken on this machine", why=exc.why, hint="choose another --name"
+            ) from exc
+
+    async def _remains(self, podman: Engine) -> Mapping[str, Mapping[str, object]]:
+        if self._request.fresh:
+            return {}
+        mine = f"label=paude.io/session-uid={self._request.identity.uid}"
+        found = await podman.objects("ps", "--all", "--filter", mine, doing="look for the session's containers")
+        return {str(name): one for one in found for name in one.get("Names") or ()}
+
+    @asynccontextmanager
+    async def make_permits(self, place: Place) -> AsyncIterator[None]:
+        """The directory in memory in which the gate keeps the agent's permission to run."""
+        name = self._name("run")
+        async with self._durable(lambda: place.engine.remove("volume", name)):
+            if await place.engine.inspect("volume", name) is None:
+                await place.engine.run(*containers.permits(self._spec), doing="create the session's permits")
+            yield
+
+    @asynccontextmanager
+    async def store_secrets(self, place: Place, keys: SessionKeys) -> AsyncIterator[None]:
+        """The ssh keys of both ends, and what the agent works with: they go in by stdin."""
+        wanted = self._request
+        contents = {"gate": keys.gate_secret(), "agent": keys.agent_secret(), "credentials": dict(wanted.credentials)}
+        secrets = {
+            secret_name(wanted.identity, part, file): (part, data)
+            for part, files in contents.items()
+            for file, data in files.items()
+        }
+        async with self._durable(lambda: place.engine.remove("secret", *secrets)):
+            if not wanted.fresh:
+                await place.engine.remove("secret", *secrets)
+            async with anyio.create_task_group() as tasks:
+                for name, (part, data) in secrets.items():
+                    tasks.start_soon(self._store, place.engine, name, part, data)
+            yield
+
+    async def _store(self, podman: Engine, name: str, part: str, data: bytes) -> None:
+        own = containers.labels(self._request.identity, "secret", part=part)
+        await podman.run("secret", "create", *own, name, "-", stdin=data, doing="store a secret")
+
+    async def build_gate_image(self, podman: Engine) -> str:
+        """The gate's image in the local storage."""
+        return await self._built(self._request.gate_image)
+
+    async def build_agent_image(self, podman: Engine) -> str:
+        """The agent's image in the local storage."""
+        return await self._built(self._request.agent_image)
+
+    async def build_proxy_image(self, podman: Engine) -> str:
+        """The proxy's image in the local storage."""
+        return await self._built(self._request.proxy_image) if self._request.walled else ""
+
+    async def _built(self, image: ImageSpec) -> str:
+        tag = await ensure.tag_of(image, self._request.build)
+        name = local_name(image, tag)
+        return name if await in_storage(name) else await build(image, tag, self._request.build)
+
+    async def open_sockets(self, podman: Engine, permits: None) -> None:
+        """The directory through which the session and its proxy meet."""
+        if self._request.walled:
+            await proxies.open_sockets(podman, self._spec.allowlist)
+
+    async def run_proxy(self, podman: Engine, image: str, sockets: None) -> None:
+        """The proxy of this allowlist; the next session with the same list finds it warm."""
+        if self._request.walled:
+            files = squid.files(self._request.allowlist)
+            wanted = proxies.Wanted(self._spec.allowlist, image, self._request.proxy_network, files)
+            await proxies.ensure(podman, wanted, self._paths)
+
+    @asynccontextmanager
+    async def make_network(self, place: Place, image: str, sockets: None) -> AsyncIterator[str]:
+        """The session's network, which has no way out; gives the id of the container that holds it."""
+        async with self._container(place, "net", containers.network(self._spec, image)) as made:
+            yield made
+
+    @asynccontextmanager
+    async def run_gate(self, place: Place, image: str, network: str) -> AsyncIterator[Pod]:
+        """The gate, in that network."""
+        async with self._container(place, "gate", containers.gate(self._spec, image, network)) as made:
+            yield Pod(place.engine, self._request.identity.name, made, network)
+
+    @asynccontextmanager
+    async def run_agent(self, place: Place, pod: Pod, image: str) -> AsyncIterator[None]:
+        """The agent, which waits for its leave."""
+        words = containers.agent(self._spec, image, pod.network, place.directory)
+        async with self._container(place, "agent", words):
+            yield
+
+    @asynccontextmanager
+    async def _container(self, place: Place, part: str, words: Sequence[str]) -> AsyncIterator[str]:
+        """A container of the session that runs; the very same one is left as it is."""
+        name = self._name(part)
+        spec = containers.digest(words)
+        known = place.remains.get(name, {})
+        if known.get("State") == "running" and labels_of(known).get(SPEC) == spec:
+            yield str(known["Id"])
+            return
+        async with self._durable(lambda: place.engine.remove_containers([name])):
+            if known:
+                await place.engine.remove_containers([name])
+            doing = f"start the session's {part}"
+            yield (await place.engine.run("run", "--detach", f"--label={SPEC}={spec}", *words, doing=doing))[-64:]
+
+    def _name(self, part: str = "") -> str:
+        return name_of(self._request.identity.name, part)
+
+    @asynccontextmanager
+    async def _durable(self, undo: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+        """What stays; taken back when the plan of a new session fails before it is committed."""
+        try:
+            yield
+        except BaseException as exc:
+            if not self._request.fresh or isinstance(exc, NameTaken):
+                raise
+            error = await self._undone(undo)
+            if error is not None and not isinstance(exc, PaudeError):
+                raise error from exc
+            if error is not None and isinstance(exc, PaudeError):
+                exc.leftovers += error.leftovers
+            raise
+
+    async def _undone(self, undo: Callable[[], Awaitable[None]]) -> PaudeError | None:
+        name = self._request.identity.name
+        with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S):
+            try:
+                await undo()
+            except PaudeError as error:
+                report.line(str(error))
+            else:
+                return None
+        left = PaudeError("not everything could be taken back", why=f"parts of {name} are still there")
+        left.leftovers = (Leftover("session", name, f"paude stop {name} --discard"),)
+        return left

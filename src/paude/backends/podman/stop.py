@@ -1,0 +1,79 @@
+"""The steps of `paude stop` on Podman: the containers go first, then what they used. Each may be repeated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from paude.backends.podman import engine, proxies
+from paude.backends.podman.containers import name_of
+from paude.backends.podman.engine import Engine, labels_of
+from paude.backends.podman.pods import Pod
+from paude.sessions.records import Record
+from paude.settings import Paths
+
+GRACE_S = 3
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The steps, for the session of one record."""
+
+    record: Record
+    paths: Paths
+
+    async def connect(self) -> Engine:
+        """Find podman."""
+        return await engine.connect()
+
+    async def find_pod(self, podman: Engine) -> Pod | None:
+        """The session's containers, if its gate runs."""
+        known = await podman.inspect("container", name_of(self.record.name, "gate"))
+        if known is None or (known.get("State") or {}).get("Status") != "running":
+            return None
+        return Pod(podman, self.record.name, str(known["Id"]))
+
+    async def delete_containers(self, podman: Engine) -> None:
+        """End the agent, with a short grace, and everything around it."""
+        mine = await podman.objects("ps", "--all", "--filter", self._mine, doing="look for the session's containers")
+        # Those that share a network go before the one that holds it, so that nothing outlives its wall.
+        ids = {str(one.get("Id")): str((one.get("Names") or [""])[0]) for one in mine}
+        held = [one for one, name in ids.items() if not name.endswith("-net")]
+        await podman.remove_containers(held, grace_s=GRACE_S)
+        await podman.remove_containers([one for one in ids if one not in held])
+
+    async def delete_secrets(self, podman: Engine) -> None:
+        """Keys and credentials die with the session."""
+        names = await podman.run("secret", "ls", "--format", "{{.Name}}", doing="list the secrets")
+        known = [name for name in names.splitlines() if name.startswith(f"{name_of(self.record.name)}-")]
+        for name in known:
+            secret = await podman.inspect("secret", name)
+            if secret is not None and _labels_of_secret(secret).get("paude.io/session-uid") == self.record.uid:
+                await podman.remove("secret", name)
+
+    async def delete_permits(self, podman: Engine) -> str:
+        """The directory of the agent's permission; gives the allowlist that the session used."""
+        name = name_of(self.record.name, "run")
+        known = await podman.inspect("volume", name)
+        if known is None or labels_of(known).get("paude.io/session-uid") != self.record.uid:
+            return ""
+        await podman.remove("volume", name)
+        return labels_of(known).get("paude.io/uses", "")
+
+    async def delete_proxy(self, podman: Engine, allowlist: str) -> None:
+        """The proxy, when no other session uses it."""
+        for one in {allowlist, self.record.allowlist} - {""}:
+            await proxies.remove_unused(podman, one, self.paths)
+
+    async def delete_volume(self, podman: Engine) -> None:
+        """The workspace's copy, and with it the name."""
+        known = await podman.inspect("volume", name_of(self.record.name))
+        if known is not None and labels_of(known).get("paude.io/session-uid") == self.record.uid:
+            await podman.remove("volume", name_of(self.record.name))
+
+    @property
+    def _mine(self) -> str:
+        return f"label=paude.io/session-uid={self.record.uid}"
+
+
+def _labels_of_secret(secret: engine.Object) -> dict[str, str]:
+    return dict((secret.get("Spec") or {}).get("Labels") or {})
