@@ -51,6 +51,8 @@ VERBS = {
     "sessions": ("sessions", "List the sessions."),
     "ls": ("sessions", ""),
     "status": ("status", "Show how a session stands: its pod, its fence, its sync."),
+    "sync": ("sync", "How the workspace is kept in step: status, conflicts, verify and more."),
+    "review": ("review", "Show what the guard held back, and bring it over."),
     "exec": ("execute", "Run a command where the agent runs, and end with its exit code."),
     "cp": ("copy", "Copy files in and out, beside the sync."),
     "allow": ("allow", "Let a running session reach one more host."),

@@ -165,6 +165,14 @@ async def state(paths: Paths, name: str) -> SyncState:
     return await _with_report(paths, found)
 
 
+async def rules(paths: Paths, name: str) -> tuple[str, ...]:
+    """The patterns of what stays on the laptop, as the running session has them. Raises NotFound when it has none."""
+    found = await _find(paths, name)
+    if found is None:
+        raise NotFound(f"session {name} has no sync", hint="`paude start` makes it again")
+    return tuple((found.get("ignore") or {}).get("paths") or ())
+
+
 async def all_states(paths: Paths) -> tuple[SyncState, ...]:
     """How all sessions of paude stand."""
     listing = await daemon.command(paths, "sync", "list", "--label-selector=paude", *_AS_JSON)

@@ -1,0 +1,73 @@
+"""`paude review`: what the guard held back, and bringing it over."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from paude.cli import options
+from paude.cli.app import put, say
+from paude.cli.sync import Output, checked, inside, with_session
+
+if TYPE_CHECKING:
+    from paude.sessions.records import Record
+    from paude.settings import Paths
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(review)
+
+
+def review(
+    name: options.Name = None,
+    accept: Annotated[
+        list[str] | None, typer.Option(help="Bring this path over, as it was shown; may be repeated.")
+    ] = None,
+    output: Output = "text",
+) -> None:
+    """Show what the agent made or changed that this machine might execute or obey; it never comes by itself.
+
+    A path can be accepted once it was shown, and only as it was shown.
+    """
+    checked(output)
+    if accept:
+        with_session(name, lambda paths, record: _accept(paths, record, tuple(accept)))
+        return
+    found = with_session(name, lambda paths, record: _review(paths, record, tell=output == "text"))
+    if output == "json":
+        put(json.dumps({"schema": 1, "held": found}, indent=1))
+    elif not found:
+        say("nothing is held")
+
+
+async def _accept(paths: Paths, record: Record, wanted: tuple[str, ...]) -> None:
+    from paude.plans.review import accept
+    from paude.sync.shown import visible
+
+    for path in wanted:
+        kept = await accept(paths, record, inside(record, path))
+        say(f"{visible(path)} was brought over" + (f"; your version is {visible(kept)}" if kept else ""))
+
+
+async def _review(paths: Paths, record: Record, *, tell: bool) -> list[dict[str, Any]]:
+    from contextlib import aclosing
+
+    from paude.plans.review import review as look
+
+    found = []
+    async with aclosing(look(paths, record)) as shown:
+        async for one in shown:
+            found.append(asdict(one))
+            if tell:
+                _tell(one.path, one.change, one.executable, one.text)
+    return found
+
+
+def _tell(path: str, change: str, executable: bool, text: str) -> None:
+    from paude.sync.shown import visible
+
+    put(f"{visible(path)}: {change}{', executable' if executable else ''}\n{text}\n")

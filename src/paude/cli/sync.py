@@ -1,0 +1,270 @@
+"""`paude sync`: how the workspace is kept in step, and what to do where it is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from paude.cli import options
+from paude.cli.app import in_loop, put, say
+from paude.errors import PaudeError, UsageError, WorkWouldBeLost
+
+if TYPE_CHECKING:
+    from paude.sessions.records import Record
+    from paude.settings import Paths
+    from paude.sync.state import SyncState
+
+group = typer.Typer(help="How the workspace is kept in step.", rich_markup_mode=None)
+Session = Annotated[
+    str | None,
+    typer.Option("--session", help="The session; else the most recent one.", autocompletion=options.complete_session),
+]
+Output = Annotated[str, typer.Option("--output", "-o", help="text or json.")]
+PathHere = Annotated[str, typer.Argument(help="The path, from the workspace's top.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.add_typer(group, name="sync")
+
+
+def with_session(name: str | None, work: Callable[[Paths, Record], Awaitable[Any]]) -> Any:
+    """Run `work` for a session, with a supervisor that runs."""
+
+    async def run() -> Any:
+        from paude.cli.choose import record_of
+        from paude.settings import Paths
+        from paude.supervisor import client
+
+        paths = Paths.from_environment()
+        record = record_of(name, paths)
+        await client.ensure(paths)
+        return await work(paths, record)
+
+    return in_loop(run)
+
+
+def inside(record: Record, path: str) -> str:
+    """A path as typed, from the workspace's top: absolute ones and those that begin with a dot count from here."""
+    if not path.startswith(("/", "./", "../")):
+        return path
+    try:
+        return str((Path.cwd() / path).resolve().relative_to(record.workspace))
+    except ValueError as exc:
+        raise UsageError(f"{path} is not in {record.workspace}") from exc
+
+
+@group.command()
+def status(
+    name: options.Name = None,
+    output: Output = "text",
+    watch: Annotated[bool, typer.Option(help="Go on telling, until Ctrl-C.")] = False,
+) -> None:
+    """Show whether changes arrive, and what stands in the way."""
+    checked(output)
+
+    async def work(paths: Paths, record: Record) -> None:
+        from contextlib import aclosing
+
+        from paude.sync import session
+
+        if not watch:
+            show(await session.state(paths, record.name), output)
+            return
+        async with aclosing(session.watch(paths, record.name)) as states:
+            async for state in states:
+                show(state, output, one_line=True)
+
+    with_session(name, work)
+
+
+def checked(output: str) -> None:
+    """Raises UsageError for another format than text and json."""
+    if output not in {"text", "json"}:
+        raise UsageError(f"there is no output format {output!r}", hint="formats: text, json")
+
+
+def show(state: SyncState, output: str, *, one_line: bool = False) -> None:
+    """One state, as it was asked for."""
+    if output == "json":
+        facts = {"schema": 1, "healthy": state.healthy, "message": state.message, **asdict(state)}
+        put(json.dumps(facts, indent=None if one_line else 1))
+        return
+    words, last = state.message or "in step", state.last_success or "never"
+    put(f"{state.status}: {words}; {state.files} files, {state.bytes} bytes; last success {last}")
+    if not one_line:
+        _details(state)
+
+
+def _details(state: SyncState) -> None:
+    from paude.sync.shown import visible
+
+    for one in state.conflicts:
+        put(f"  conflict: {visible(one.path)}")
+    for problem in state.problems:
+        put(f"  problem, {problem.side}: {visible(problem.path)}: {visible(problem.error)}")
+    if state.problems_unlisted:
+        put(f"  … and {state.problems_unlisted} more problems")
+    for held in state.held:
+        put(f"  held: {visible(held.path)} ({held.change}); `paude review` shows it")
+    if state.halted:
+        put(_CHOICES)
+
+
+_CHOICES = """\
+Nothing travels until you choose:
+  put back what is missing, then `paude sync resume`: goes on if both sides are whole again
+  `paude sync reset`: merges both sides; what one lacks comes back from the other, what differs becomes a conflict
+  `paude stop --keep-workspace`: ends the session; the volume stays as it is"""
+
+
+@group.command()
+def flush(name: options.Name = None, output: Output = "text") -> None:
+    """Bring both sides together now; exit code 1 when something stands in the way."""
+    checked(output)
+
+    async def work(paths: Paths, record: Record) -> SyncState:
+        from paude.sync import session
+
+        return await session.flush(paths, record.name)
+
+    state = with_session(name, work)
+    show(state, output)
+    if not state.healthy:
+        raise typer.Exit(1)
+
+
+@group.command()
+def pause(name: options.Name = None) -> None:
+    """Stop syncing until it is resumed; nothing is lost."""
+
+    async def work(paths: Paths, record: Record) -> None:
+        from paude.sync import session
+
+        await session.pause(paths, record.name)
+        say(f"the sync of {record.name} is paused; `paude sync resume` goes on")
+
+    with_session(name, work)
+
+
+@group.command()
+def resume(name: options.Name = None) -> None:
+    """Sync again, or connect at once instead of at the next attempt."""
+
+    async def work(paths: Paths, record: Record) -> SyncState:
+        from paude.sync import session
+
+        await session.resume(paths, record.name)
+        return await session.first_cycle(paths, record.name)
+
+    show(with_session(name, work), "text")
+
+
+@group.command()
+def reset(
+    name: options.Name = None, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
+) -> None:
+    """Forget what both sides last agreed on and merge them again.
+
+    What one side has deleted comes back from the other, and files that differ become conflicts.
+    """
+    if not yes and not typer.confirm("What was deleted on one side comes back. Merge again?", err=True):
+        raise typer.Exit(1)
+
+    async def work(paths: Paths, record: Record) -> SyncState:
+        from paude.sync import session
+
+        await session.reset(paths, record.name)
+        await session.resume(paths, record.name)
+        return await session.first_cycle(paths, record.name)
+
+    show(with_session(name, work), "text")
+
+
+@group.command()
+def conflicts(name: options.Name = None, output: Output = "text") -> None:
+    """List what both sides changed; neither version was overwritten. Exit code 9 when there is any."""
+    checked(output)
+
+    async def work(paths: Paths, record: Record) -> SyncState:
+        from paude.sync import session
+
+        return await session.state(paths, record.name)
+
+    from paude.sync.shown import visible
+
+    found = with_session(name, work).conflicts
+    if output == "json":
+        put(json.dumps({"schema": 1, "conflicts": [asdict(one) for one in found]}, indent=1))
+    else:
+        for one in found:
+            put(f"{visible(one.path)}  (here: {one.laptop or 'changed'}; in the pod: {one.pod or 'changed'})")
+    if found:
+        say("look with `paude sync diff PATH`, end one with `paude sync resolve PATH --keep local|agent|both`")
+        raise typer.Exit(WorkWouldBeLost.exit_code)
+
+
+@group.command()
+def resolve(
+    path: PathHere,
+    keep: Annotated[str, typer.Option(help="local, agent or both: the other version is kept aside.")],
+    session: Session = None,
+) -> None:
+    """End a conflict."""
+
+    async def work(paths: Paths, record: Record) -> None:
+        from paude.plans.conflicts import resolve as end
+        from paude.sync.shown import visible
+
+        done = await end(paths, record, inside(record, path), keep)
+        say(f"{visible(done.path)} is in step")
+        for place in done.kept:
+            say(f"the other version: {visible(place)}")
+
+    with_session(session, work)
+
+
+@group.command()
+def diff(path: Annotated[str, typer.Argument(help="One conflict; else all.")] = "", session: Session = None) -> None:
+    """Show conflicts as differences, from the version here to the one in the pod."""
+
+    async def work(paths: Paths, record: Record) -> None:
+        from contextlib import aclosing
+
+        from paude.plans.conflicts import differences
+        from paude.sync.shown import visible
+
+        async with aclosing(differences(paths, record, inside(record, path))) as found:
+            async for one, text in found:
+                put(f"{visible(one.path)}:\n{text}")
+
+    with_session(session, work)
+
+
+@group.command()
+def verify(name: options.Name = None, output: Output = "text") -> None:
+    """Hash every file on both sides and list what differs; exit code 1 when that is not explained."""
+    checked(output)
+
+    async def work(paths: Paths, record: Record) -> Any:
+        from paude.plans.compare import compare
+
+        return await compare(paths, record)
+
+    from paude.sync.shown import visible
+
+    found = with_session(name, work)
+    if output == "json":
+        facts = {"schema": 1, "compared": found.compared, "differences": [asdict(one) for one in found.differences]}
+        put(json.dumps(facts, indent=1))
+    else:
+        for one in found.differences:
+            put(f"{visible(one.path)}: {one.what}{f' ({one.why})' if one.why else ''}")
+        put(f"{found.compared} entries compared, {len(found.unexplained)} differ without a reason")
+    if found.unexplained:
+        raise typer.Exit(PaudeError.exit_code)

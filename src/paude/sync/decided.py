@@ -1,0 +1,37 @@
+"""What was decided to go out of a workspace, remembered on this machine: a later start that would send more has to ask.
+
+Kept by workspace and not by session: the rules lie in the workspace, where an earlier session may have changed them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from paude.settings import Paths
+from paude.sync.selection import Outgoing
+
+
+def _file(paths: Paths, workspace: Path) -> Path:
+    return paths.state / "outgoing" / f"{hashlib.sha256(os.fsencode(workspace)).hexdigest()[:32]}.json"
+
+
+def load(paths: Paths, workspace: Path) -> Outgoing | None:
+    """What the last start decided; None when there was none, or what was kept cannot be read."""
+    try:
+        found = json.loads(_file(paths, workspace).read_text("utf-8", "surrogateescape"))
+        return Outgoing(tuple(map(str, found["ignores"])), tuple(map(str, found["held_back"])))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def save(paths: Paths, workspace: Path, chosen: Outgoing) -> None:
+    """Remember it, whole or not at all."""
+    file = _file(paths, workspace)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = file.with_suffix(f".{os.getpid()}")
+    words = {"workspace": str(workspace), "ignores": chosen.ignores, "held_back": chosen.held_back}
+    fresh.write_text(json.dumps(words), "utf-8", "surrogateescape")
+    fresh.replace(file)
