@@ -3,81 +3,28 @@
 from __future__ import annotations
 
 import base64
+import http.server
 import json
-import os
 import re
-import signal
+import ssl
 import subprocess
-import uuid
+import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+import failing
+from failing import Here
 from laptop import Admin, Laptop
 
 pytestmark = pytest.mark.cluster
 
-SPACE = "proj-b"
-
-
-@dataclass(frozen=True)
-class Here:
-    """A laptop, a workspace, and the namespace in which starts of it are tried."""
-
-    laptop: Laptop
-    admin: Admin
-    workspace: Path
-    space: str
-
-    def start(self, *words: str, **env: str) -> list[str]:
-        return ["start", str(self.workspace), "--agent", "shell", "--detach", "-n", self.space, *words]
-
-    def refused(self, *words: str, code: int, says: tuple[str, ...], **env: str) -> str:
-        """A start that ends with `code` and these words (what, why, hint), and leaves nothing."""
-        done = self.laptop.paude(*self.start(*words), code=code, **env)
-        for word in says:
-            assert re.search(word, done.stderr), f"no {word!r} in:\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        assert done.stderr.count("error: ") == 1, done.stderr
-        assert done.stdout == ""
-        self.leaves_nothing()
-        return done.stderr
-
-    def leaves_nothing(self) -> None:
-        """No object of the session, no record, no temporary file, no sync, no ssh alias."""
-        assert self.objects() == set()
-        paude = self.laptop.state / "paude"
-        assert self.laptop.records() == {}
-        assert names(paude / "sessions") == set()
-        assert names(paude / "sync" / "sessions") == set()
-        assert names(self.laptop.home / ".t") == set()
-        runtime = names(self.laptop.home / ".r" / "paude")
-        assert {name for name in runtime if not name.endswith((".sock", ".lock", ".pid"))} == set()
-        aliases = paude / "ssh_config"
-        assert not aliases.exists() or "Host " not in aliases.read_text()
-        self.is_untouched()
-
-    def objects(self) -> set[str]:
-        """What the namespace holds of sessions: shared things (baseline, proxies) are none of them."""
-        found = self.admin.names("-l", "paude.io/session-uid", namespace=self.space)
-        return found
-
-    def is_untouched(self) -> None:
-        assert (self.workspace / "README").read_text() == "hello\n"
-
-
-def names(directory: Path) -> set[str]:
-    return {entry.name for entry in directory.iterdir()} if directory.is_dir() else set()
-
 
 @pytest.fixture
-def here(laptop: Laptop, kubectl: Admin) -> Iterator[Here]:
-    """A project of this laptop, and `proj-b`."""
-    temporary = laptop.home / ".t"
-    temporary.mkdir()
-    laptop.env["TMPDIR"] = str(temporary)
-    yield Here(laptop, kubectl, laptop.workspace("project"), SPACE)
+def here(shared_laptop: Laptop, kubectl: Admin) -> Here:
+    return failing.of(shared_laptop, kubectl, "proj-b")
 
 
 # --- which cluster, as whom ---
@@ -153,10 +100,84 @@ def login(path: Path, registry: str, words: str) -> str:
 def test_a_wrong_password_for_the_registry_asks_for_a_login(here: Here, cluster_env: Mapping[str, str]) -> None:
     registry = cluster_env["PAUDE_TEST_REGISTRY"]
     wrong = login(here.laptop.home / "wrong.json", registry, "dev:wrong")
-    stderr = here.refused(code=7, says=(f"error: {registry} does not accept the login", "hint: log in"),
-                          REGISTRY_AUTH_FILE=wrong)
+    stderr = here.refused(
+        code=7, says=(f"error: {registry} does not accept the login", "hint: log in"), REGISTRY_AUTH_FILE=wrong
+    )
     assert "dev:wrong" not in stderr
 
 
 def test_a_registry_that_does_not_answer_is_an_image_error(here: Here) -> None:
     here.refused("--registry", "127.0.0.1:1/dev", code=8, says=("127.0.0.1:1 cannot be reached", "hint: "))
+
+
+def test_a_registry_whose_certificate_nobody_vouches_for_is_an_image_error(here: Here, tmp_path: Path) -> None:
+    stranger = strangers_certificate(tmp_path)
+    says = ("error: the certificate of registry.test:5000 is not trusted", "--registry-ca")
+    here.refused(code=8, says=says, PAUDE_REGISTRY_CA=str(stranger / "crt"))
+
+
+# --- a cluster that is too old ---
+
+
+def strangers_certificate(directory: Path) -> Path:
+    """A key and a certificate for 127.0.0.1 that nobody knows."""
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=stranger"
+    files = ["-keyout", directory / "key", "-out", directory / "crt", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(["openssl", *words.split(), *files], check=True, capture_output=True)
+    return directory
+
+
+@contextmanager
+def old_cluster(directory: Path) -> Iterator[Path]:
+    """A kubeconfig of a server that says that it is Kubernetes 1.28."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = (
+                b'{"major": "1", "minor": "28+", "gitVersion": "v1.28.9"}'
+                if self.path.strip("/") == "version"
+                else b"{}"
+            )
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    strangers_certificate(directory)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(directory / "crt", directory / "key")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        config = {
+            "clusters": [
+                {
+                    "name": "old",
+                    "cluster": {
+                        "server": f"https://127.0.0.1:{server.server_port}",
+                        "certificate-authority": str(directory / "crt"),
+                    },
+                }
+            ],
+            "users": [{"name": "me", "user": {"token": "t"}}],
+            "contexts": [{"name": "old", "context": {"cluster": "old", "user": "me"}}],
+            "current-context": "old",
+        }
+        (directory / "kubeconfig").write_text(json.dumps(config))
+        try:
+            yield directory / "kubeconfig"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_kubernetes_that_is_too_old_is_refused_in_one_line(here: Here, tmp_path: Path) -> None:
+    with old_cluster(tmp_path) as kubeconfig:
+        stderr = here.refused(
+            code=1, says=("error: Kubernetes 1.28 is too old: paude needs 1.29",), KUBECONFIG=str(kubeconfig)
+        )
+    assert stderr.count("too old") == 1
