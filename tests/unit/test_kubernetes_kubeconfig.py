@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from paude.backends.kubernetes import kubeconfig
 from paude.backends.kubernetes.kubeconfig import Target, choose, files_from, find
-from paude.errors import LoginExpired, PaudeError, SettingsError
+from paude.errors import LoginExpired, SettingsError
 
 SERVER = "https://api.one.test:6443"
 
@@ -293,7 +294,7 @@ anything = st.recursive(
 
 @given(
     st.fixed_dictionaries(
-        {}, optional={k: anything for k in ("clusters", "users", "contexts", "current-context", "preferences")}
+        {}, optional=dict.fromkeys(("clusters", "users", "contexts", "current-context", "preferences"), anything)
     )
 )
 def test_whatever_the_yaml_holds_the_answer_is_a_target_or_an_error_of_ours(
@@ -301,8 +302,5 @@ def test_whatever_the_yaml_holds_the_answer_is_a_target_or_an_error_of_ours(
 ) -> None:
     file = write(tmp_path_factory.getbasetemp() / "any", document)
     for ask in (lambda: choose([file]), lambda: find([file], server="https://x", user="me", namespace="n")):
-        try:
-            target = ask()
-            assert target.server.startswith("http")
-        except PaudeError as error:
-            assert error.exit_code in {2, 7}
+        with suppress(SettingsError, LoginExpired):
+            assert ask().server.startswith("http")

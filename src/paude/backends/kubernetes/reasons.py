@@ -88,12 +88,12 @@ def open_egress(verdict: str) -> EgressOpen:
     """The error for a fence that found a way out; `verdict` is its JSON."""
     try:
         targets = json.loads(verdict).get("targets") or []
-        leaks = [f"{t['name']} ({t['address']})" for t in targets if t.get("result") == "open"]
+        leaks = [clean(f"{t['name']} ({t['address']})") for t in targets if t.get("result") == "open"]
     except (ValueError, AttributeError, KeyError, TypeError):
         leaks = []
     return EgressOpen(
         "the pod can reach what it must not: the agent was not started",
-        why="reachable: " + ", ".join(leaks) if leaks else verdict,
+        why="reachable: " + ", ".join(leaks) if leaks else clean(verdict),
         hint="does the cluster's network plug-in enforce NetworkPolicy, and does another policy open this pod?",
     )
 
