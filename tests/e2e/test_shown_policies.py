@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
 import time
 from collections.abc import Iterator
 
@@ -38,17 +39,18 @@ def test_without_policies_the_agent_is_parked_and_the_user_sees_why(
     tmux = (*TMUX.split(), "has-session", "-t", "agent")
     assert in_container(kubectl, name, "agent", "sh", "-c", f"{' '.join(tmux)} && echo yes", namespace=namespace)
 
-    kubectl("delete", "networkpolicy", f"paude-{name}", "paude-baseline", namespace=namespace)
-    began = time.monotonic()
-    # The gate says it the moment it happens: the log is the event.
-    gate = ("logs", f"paude-{name}-0", "-c", "gate")
-    left = PARKED_WITHIN_S
-    eventually(lambda: "leave taken away" in kubectl(*gate, namespace=namespace), left, "the end of leave")
-    left -= time.monotonic() - began
-    eventually(lambda: laptop.paude("exec", name, "--no-tty", "--", "true", code=None).returncode, left, "the end")
-    took = time.monotonic() - began
+    config = str(laptop.state / "paude" / "ssh_config")
+    argv = ["ssh", "-F", config, f"{name}.paude", "echo on; sleep 300"]
+    with subprocess.Popen(argv, env=laptop.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as inside:
+        assert inside.stdout is not None
+        assert inside.stdout.readline() == b"on\n"
+        kubectl("delete", "networkpolicy", f"paude-{name}", "paude-baseline", namespace=namespace)
+        began = time.monotonic()
+        inside.wait(PARKED_WITHIN_S + 30)  # its connection ends with the agent's sshd
+        took = time.monotonic() - began
     print(f"parked after {took:.1f} s")  # noqa: T201
     assert took < PARKED_WITHIN_S
+    assert "leave taken away" in laptop.paude("logs", name, "-c", "gate").stdout
 
     facts = json.loads(laptop.paude("status", name, "-o", "json").stdout)
     assert facts["state"] in ("open", "parked")
