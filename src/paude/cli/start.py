@@ -16,6 +16,8 @@ from paude.errors import UsageError
 if TYPE_CHECKING:
     from paude.plans.request import Gift, Wishes
 
+_NO_WALL = "no wall: whatever runs in this session may send anything anywhere (--allow-network)"
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -99,12 +101,16 @@ def _describe(wishes: Wishes, gift: Gift) -> str:
 
 async def _start(wishes: Wishes, gift: Gift, timeout: float, timings: bool, progress: str) -> str:
     from paude.cli import display
+    from paude.egress.allowlist import Allowlist
     from paude.engine.timing import gantt, measure
     from paude.plans.perform import start_session
     from paude.plans.request import prepare
     from paude.settings import Paths
 
     prepared = prepare(wishes, Paths.from_environment(), gift)
+    allowed = Allowlist(prepared.laptop.record.hosts)
+    for warning in allowed.warnings if wishes.walled else (_NO_WALL,):
+        say(f"warning: {warning}")
     plan, recorder = await start_session(prepared, display.opener(progress), limit_s=timeout)
     if timings:
         measured = measure(plan, recorder.events)

@@ -32,6 +32,7 @@ def on_kubernetes(k: Start, laptop: Laptop) -> Plan:
 
     # The wall, and the way out.
     baseline = plan.step(k.apply_baseline_policy, namespace)
+    others = plan.step(k.check_policies_of_others, namespace)
     address = plan.step(k.reserve_proxy_address, anchor)
     policy = plan.step(k.apply_session_policy, anchor, baseline, address)
     pull = plan.step(k.find_pull_secret, anchor, registry)
@@ -44,7 +45,7 @@ def on_kubernetes(k: Start, laptop: Laptop) -> Plan:
     image = plan.step(k.push_agent_image, registry, found)
     secrets = plan.step(k.apply_secrets, anchor, keys)
     volume = plan.step(k.claim_volume, anchor)
-    pod = plan.step(k.create_pod, gate_image, found, policy, pull, anchor, after=[secrets, volume])
+    pod = plan.step(k.create_pod, gate_image, found, policy, pull, anchor, after=[secrets, volume, others])
 
     plan.step(k.watch_gate, pod)
 
