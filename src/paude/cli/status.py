@@ -31,6 +31,8 @@ def status(
     for key in ("session", "state", "reason", "agent", "workspace", "namespace", "server", "allowed", "fence", "sync"):
         if facts.get(key):
             put(f"{key + ':':<12}{facts[key] if not isinstance(facts[key], dict) else facts[key]['summary']}")
+    for warning in facts.get("warnings", ()):
+        put(f"{'warning:':<12}{warning}")
     for conflict in (facts.get("sync") or {}).get("conflicts", ()):
         put(f"  conflict: {conflict['path']}")
 
@@ -38,6 +40,7 @@ def status(
 async def _facts(name: str | None) -> dict[str, Any]:
     from paude.backends.kubernetes.pods import pod_name
     from paude.backends.kubernetes.stop import Stop, connected
+    from paude.backends.kubernetes.wall import warnings_of
     from paude.cli.choose import record_of
     from paude.gate.client import Gate
     from paude.gate.connect import gate_of
@@ -56,6 +59,7 @@ async def _facts(name: str | None) -> dict[str, Any]:
         "allowed": ", ".join(record.hosts) or "nothing",
     }
     async with connected(record, paths) as cluster:
+        facts["warnings"] = await warnings_of(cluster, record, paths)
         pod = await cluster.get("Pod", pod_name(record.name))
         running = await Stop(record, paths).find_pod(cluster)
         seen = derive(pod)

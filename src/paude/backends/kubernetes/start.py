@@ -22,10 +22,12 @@ from paude.backends.kubernetes import (
     namespaces,
     ownership,
     pods,
+    policies_of_others,
     proxies,
     pull,
     reasons,
     registry,
+    wall,
 )
 from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.kubeconfig import Target
@@ -131,6 +133,8 @@ class Start:
     @asynccontextmanager
     async def create_anchor(self, namespace: Namespace) -> AsyncIterator[Anchor]:
         """Take the session's name: the first POST wins it."""
+        if not self._request.fresh:
+            await wall.refuse_switch(namespace.cluster, self._request.identity, walled=self._request.walled)
         obj = manifests.anchor(self._request.identity, self._facts())
         async with self._durable(namespace.cluster, obj) as made:
             yield Anchor(namespace, made)
@@ -148,6 +152,15 @@ class Start:
         """Deny everything to every walled pod of the namespace, for ever."""
         policy = policies.baseline(namespace.name, manifests.common_labels("policy"))
         await ownership.ensure_shared(namespace.cluster, policy)
+
+    async def check_policies_of_others(self, namespace: Namespace) -> None:
+        """Refuse a namespace where somebody else's policy opens the wall; name those that let others in."""
+        if not self._request.walled:
+            return
+        seen = await policies_of_others.look(namespace.cluster, self._request.identity, self._proxy, running=False)
+        seen.refuse()
+        for warning in seen.warnings:
+            report.line(f"warning: {warning}")
 
     @asynccontextmanager
     async def reserve_proxy_address(self, anchor: Anchor) -> AsyncIterator[str | None]:

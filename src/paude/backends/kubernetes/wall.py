@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import anyio
 
 from paude import report
-from paude.backends.kubernetes import manifests, namespaces, ownership, pods, proxies
+from paude.backends.kubernetes import manifests, namespaces, ownership, pods, policies_of_others, proxies
 from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.manifests import Identity
 from paude.backends.kubernetes.pods import Pod
@@ -60,6 +60,35 @@ async def standing(cluster: Cluster, record: Record, paths: Paths) -> Standing:
         str(service["metadata"]["labels"].get("paude.io/serves", "")),
         str(service["spec"].get("clusterIP", "")),
         await Stop(record, paths).find_pod(cluster),
+    )
+
+
+async def warnings_of(cluster: Cluster, record: Record, paths: Paths) -> tuple[str, ...]:
+    """What the user should know of the session's wall, one line each."""
+    try:
+        now = await standing(cluster, record, paths)
+    except UsageError:
+        return ("it has no wall: the agent may reach anything (--allow-network)",)
+    except NotFound:
+        return ()
+    if not now.serves:
+        return ()
+    who = Identity(record.name, record.uid, "")
+    return (await policies_of_others.look(cluster, who, now.serves, running=True)).warnings
+
+
+async def refuse_switch(cluster: Cluster, identity: Identity, *, walled: bool) -> None:
+    """Raise UsageError when the session runs with a wall and is to lose it, or the other way round."""
+    running = await cluster.get("StatefulSet", manifests.resource_name(identity.name))
+    if running is None or ownership.session_uid(running) != identity.uid:
+        return
+    labels = running["spec"]["template"]["metadata"]["labels"]
+    if (labels.get(policies.WALL) == "closed") == walled:
+        return
+    state = "without a wall (--allow-network)" if walled else "behind its wall"
+    raise UsageError(
+        f"{identity.name} runs {state}, and that cannot be changed while it runs",
+        hint=f"`paude stop {identity.name} --keep-workspace`, then start it as you want it",
     )
 
 
