@@ -1,0 +1,139 @@
+"""Protection is an edge: every path through the graphs is walked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paude.backends.kubernetes.start import Start
+from paude.backends.kubernetes.stop import Stop
+from paude.engine import Node, Plan
+from paude.plans import start, stop
+from paude.plans.homecoming import Homecoming
+from paude.plans.laptop import Laptop
+from paude.sessions.records import Record
+from paude.settings import Paths
+
+NOWHERE = Paths(*[Path("/nonexistent")] * 4)
+RECORD = Record("x", "0" * 16, "kubernetes", "/x", "shell", "2026-01-01T00:00:00+00:00", server="https://x.test")
+
+
+@pytest.fixture
+def starting() -> Plan:
+    return start.on_kubernetes(Start(None, NOWHERE), Laptop(RECORD, True, NOWHERE))  # type: ignore[arg-type]
+
+
+@pytest.fixture(params=[True, False], ids=["kept", "deleted"])
+def stopping(request: pytest.FixtureRequest) -> Plan:
+    return stop.take_down(Stop(RECORD, NOWHERE), Homecoming(RECORD, NOWHERE), keep_volume=request.param)
+
+
+@pytest.fixture
+def homecoming() -> Plan:
+    return stop.bring_home(Stop(RECORD, NOWHERE), Homecoming(RECORD, NOWHERE))[0]
+
+
+def paths_to(node: Node[Any]) -> Iterator[tuple[str, ...]]:
+    """Every path from a step without needs to this one."""
+    if not node.needs:
+        yield (node.name,)
+    for need in dict.fromkeys(node.needs):
+        for path in paths_to(need):
+            yield (*path, node.name)
+
+
+def before(plan: Plan, name: str) -> set[str]:
+    return {node.name for node in plan.ancestors(plan[name])}
+
+
+def in_order(plan: Plan, *steps: str) -> bool:
+    """Whether some path goes through these steps one after the other."""
+    for path in paths_to(plan[steps[-1]]):
+        rest = iter(path)
+        if all(step in rest for step in steps):
+            return True
+    return False
+
+
+def test_the_wall_stands_before_there_is_a_pod(starting: Plan) -> None:
+    assert in_order(starting, "apply baseline policy", "apply session policy", "create pod")
+    assert {"apply baseline policy", "apply session policy"} <= before(starting, "create pod")
+
+
+def test_whatever_reaches_the_pod_has_the_wall_behind_it(starting: Plan) -> None:
+    """On every path to a step that has the pod, the pod was made, and so the wall stood."""
+    reached = [node for node in starting if starting["create pod"] in starting.ancestors(node)]
+    assert {"connect gate", "seed", "first sync", "release agent"} <= {node.name for node in reached}
+    for node in reached:
+        assert {"apply baseline policy", "apply session policy"} <= before(starting, node.name)
+
+
+def test_the_agent_has_its_leave_when_all_that_guards_it_is_there(starting: Plan) -> None:
+    needed = {
+        "create pod", "apply baseline policy", "apply session policy", "roll out proxy",
+        "seed", "first sync", "mark seeded", "send history", "announce image", "push agent image", "apply secrets",
+    }  # fmt: skip
+    assert needed <= before(starting, "release agent")
+    assert in_order(starting, "create pod", "connect gate", "seed", "first sync", "mark seeded", "release agent")
+    assert in_order(starting, "push agent image", "announce image", "release agent")
+    assert in_order(starting, "roll out proxy", "release agent")
+
+
+def test_nothing_comes_after_the_leave(starting: Plan) -> None:
+    assert starting.dependents(starting["release agent"]) == []
+
+
+def test_the_tree_is_marked_complete_only_when_both_sides_are_in_step(starting: Plan) -> None:
+    assert in_order(starting, "seed", "first sync", "mark seeded")
+
+
+def test_the_pod_does_not_wait_for_the_agents_image_or_the_proxy(starting: Plan) -> None:
+    assert {"push agent image", "push proxy image", "roll out proxy"}.isdisjoint(before(starting, "create pod"))
+
+
+def test_the_gate_does_not_wait_for_what_needs_no_gate(starting: Plan) -> None:
+    assert {"pack history", "choose what goes out", "start supervisor"}.isdisjoint(before(starting, "connect gate"))
+
+
+def test_a_session_is_noted_before_anything_of_it_is_made(starting: Plan) -> None:
+    for step in ("create anchor", "make keys", "pack history", "claim volume", "create pod", "start supervisor"):
+        assert "remember" in before(starting, step)
+    assert "write record" in before(starting, "create anchor")
+    made = {"reserve proxy address", "apply secrets", "claim volume", "create pod", "apply session policy"}
+    for step in made:
+        assert {"create anchor", "write record"} <= before(starting, step)
+
+
+def test_the_pod_has_its_secrets_and_its_volume(starting: Plan) -> None:
+    assert {"apply secrets", "claim volume", "find pull secret"} <= before(starting, "create pod")
+
+
+@pytest.mark.parametrize("step", ["delete policy", "delete secrets", "delete proxy"])
+def test_the_pod_is_gone_before_what_protected_it(stopping: Plan, step: str) -> None:
+    for path in paths_to(stopping[step]):
+        assert "delete pod" in path or path[0] == "connect"
+    assert "delete pod" in before(stopping, step)
+
+
+def test_the_volume_and_the_name_go_last_and_only_when_they_may() -> None:
+    home, k = Homecoming(RECORD, NOWHERE), Stop(RECORD, NOWHERE)
+    kept = {node.name for node in stop.take_down(k, home, keep_volume=True)}
+    assert kept.isdisjoint({"delete volume", "delete anchor", "forget", "end sync"})
+    gone = stop.take_down(k, home, keep_volume=False)
+    assert "delete pod" in before(gone, "delete volume")
+    assert {"delete policy", "delete secrets", "delete proxy", "delete volume"} <= before(gone, "delete anchor")
+    assert {"delete anchor", "end sync"} <= before(gone, "forget")
+    assert gone.dependents(gone["forget"]) == []
+
+
+def test_commits_come_home_while_the_agents_git_can_be_asked(homecoming: Plan) -> None:
+    assert in_order(homecoming, "fetch history", "park agent", "flush sync")
+    assert {"fetch history", "flush sync"} <= before(homecoming, "judge")
+
+
+def test_every_plan_names_the_command_that_removes_what_it_leaves(starting: Plan, stopping: Plan) -> None:
+    assert starting.remedy == "paude stop x --discard"
+    assert stopping.remedy == "paude stop x --discard"
