@@ -75,6 +75,8 @@ def status(
 
         if not watch:
             show(await session.state(paths, record.name), output)
+            if output == "text":
+                _history(paths, record)
             return
         async with aclosing(session.watch(paths, record.name)) as states:
             async for state in states:
@@ -114,6 +116,16 @@ def _details(state: SyncState) -> None:
         put(f"  held: {visible(held.path)} ({held.change}); `paude review` shows it")
     if state.halted:
         put(_CHOICES)
+
+
+def _history(paths: Paths, record: Record) -> None:
+    """Why the branch here stays behind the agent's, when it does."""
+    from paude.plans.live import waiting
+    from paude.sync.shown import visible
+
+    found = waiting(paths, record.name)
+    if found:
+        put(f"  history: {visible(found)}")
 
 
 _CHOICES = """\

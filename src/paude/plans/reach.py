@@ -7,38 +7,39 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
+from anyio.abc import ByteStream
 
 from paude.errors import ConnectionLost
 from paude.settings import Paths
 from paude.ssh import fdpass, session_keys
 from paude.ssh.connection import Connection, connected
-from paude.ssh.ssh_config import AGENT_PORT, GATE_PORT
+from paude.ssh.ssh_config import GATE_PORT
 from paude.tunnel.local import LocalStream
 
 
 @asynccontextmanager
 async def gate_reached(paths: Paths, name: str) -> AsyncIterator[Connection]:
     """The gate. A supervisor is started when there is none. Raises ConnectionLost."""
-    keys = session_keys.load(paths.session(name))
     stream = await stream_to(paths, name, GATE_PORT)
-    async with connected(stream, key=keys.gate_client.private_openssh, host_key=keys.gate_host.public_openssh) as way:
+    async with connected_by(stream, paths, name, GATE_PORT) as way:
         yield way
 
 
 @asynccontextmanager
-async def agent_reached(paths: Paths, name: str) -> AsyncIterator[Connection]:
-    """The agent's sshd, which is the agent's: nothing that comes from there is more than data."""
+async def connected_by(stream: ByteStream, paths: Paths, name: str, port: int) -> AsyncIterator[Connection]:
+    """An ssh connection over a stream to the sshd at `port`; the agent's is the agent's, and all it says is data."""
     keys = session_keys.load(paths.session(name))
-    stream = await stream_to(paths, name, AGENT_PORT)
-    async with connected(stream, key=keys.agent_client.private_openssh, host_key=keys.agent_host.public_openssh) as way:
+    host, client = (keys.gate_host, keys.gate_client) if port == GATE_PORT else (keys.agent_host, keys.agent_client)
+    async with connected(stream, key=client.private_openssh, host_key=host.public_openssh) as way:
         yield way
 
 
-async def stream_to(paths: Paths, name: str, port: int) -> LocalStream:
-    """A stream to one port of the session's pod; the supervisor holds it until there is a way."""
+async def stream_to(paths: Paths, name: str, port: int, *, start: bool = True) -> LocalStream:
+    """A stream to one port of the session's pod; the supervisor, started if need be, holds it until there is a way."""
 
     def dialled() -> socket.socket:
-        return fdpass.connected(str(paths.supervisor_socket), str(paths.state))
+        where = str(paths.supervisor_socket)
+        return fdpass.connected(where, str(paths.state)) if start else fdpass.dialled(where)
 
     try:
         stream = await LocalStream.over(await anyio.to_thread.run_sync(dialled))

@@ -8,22 +8,32 @@ from functools import partial
 
 import anyio
 
+from paude.backends.base import PODMAN
 from paude.backends.kubernetes.cluster import Cluster
 from paude.backends.kubernetes.stop import connected
-from paude.errors import NotFound
+from paude.errors import ConnectionLost, NotFound
+from paude.plans.live import Live, by_supervisor
 from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths
 from paude.supervisor.server import serve
-from paude.sync.daemon import daemon
+from paude.sync.daemon import Daemon, daemon
 from paude.tunnel.base import Dialer
 from paude.tunnel.portforward import PodPortForward
 
 
 @asynccontextmanager
 async def _sync_daemon(paths: Paths) -> AsyncIterator[None]:
-    async with daemon(paths):
+    """The daemon, and what follows its sessions; ends with an error when the daemon does."""
+    async with daemon(paths) as running, anyio.create_task_group() as tasks:
+        tasks.start_soon(Live(paths, partial(by_supervisor, paths)).run)
+        tasks.start_soon(_ended, running)
         yield
+        tasks.cancel_scope.cancel()
+
+
+async def _ended(running: Daemon) -> None:
+    raise ConnectionLost("the sync daemon ended", why=f"exit code {await running.ended()}")
 
 
 async def supervise(paths: Paths) -> None:
@@ -37,6 +47,10 @@ async def supervise(paths: Paths) -> None:
             record = records.load(paths, name)
             if not isinstance(record, Record) or not record.server:
                 raise NotFound(f"there is no session {name} on this machine")
+            if record.backend == PODMAN:
+                from paude.backends.podman.pods import dialer
+
+                return dialer(record.name)
             where = (record.server, record.namespace, record.user)
             async with opening:
                 if where not in clusters:

@@ -6,11 +6,14 @@ and is told.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from paude.sync.git import answer, git, git_path
+import anyio
+
+from paude.errors import CommandFailed
+from paude.sync.git import alone, answer, git, git_path, is_repository
 from paude.sync.guard import path_is_held
 from paude.sync.history import prefix
 
@@ -39,28 +42,53 @@ class Advance:
     new: str = ""
 
 
-async def advance(workspace: Path, name: str) -> Advance:
+async def awaits(workspace: Path, name: str) -> bool:
+    """Whether the agent's branch holds commits that the checked-out branch does not; says nothing of whether it may."""
+    branch, old, new = await _ends(workspace, name)
+    return bool(branch and new and old != new and not (old and await _is_ancestor(workspace, new, old)))
+
+
+async def advance(workspace: Path, name: str, *, missing: Collection[str] = ()) -> Advance:
     """Move the checked-out branch forward to `refs/paude/NAME/BRANCH`; the sync must have been flushed.
 
-    Index and ref are all that changes; no hook runs, no filter, and no file is written.
+    Index and ref are all that changes; no hook runs, no filter, and no file is written. `missing` are paths that the
+    sync did not bring. Nothing changes when something is in the way, nor when git fails half way.
     """
+    if not await is_repository(workspace):
+        return Advance("", moved=False)
+    async with alone(workspace):
+        branch, old, new = await _ends(workspace, name)
+        if not branch:
+            return Advance("", moved=False, why="no branch is checked out")
+        if not new or old == new or (old and await _is_ancestor(workspace, new, old)):
+            return Advance(branch, moved=False)
+        async for why in _obstacles(workspace, old, new, missing):
+            return Advance(branch, moved=False, why=why, old=old, new=new)
+        with anyio.CancelScope(shield=True):
+            await _move(workspace, f"refs/heads/{branch}", f"paude: what the agent of {name} committed", old, new)
+        return Advance(branch, moved=True, old=old, new=new)
+
+
+async def _ends(workspace: Path, name: str) -> tuple[str, str, str]:
+    """The branch that is checked out, where it is, and where the agent's is; each may be empty."""
     branch = await answer(workspace, "symbolic-ref", "-q", "--short", "HEAD")
     if not branch:
-        return Advance("", moved=False, why="no branch is checked out")
+        return "", "", ""
     old = await answer(workspace, "rev-parse", "--verify", "-q", f"refs/heads/{branch}^{{commit}}")
-    new = await answer(workspace, "rev-parse", "--verify", "-q", f"{prefix(name)}/{branch}^{{commit}}")
-    if not new or old == new or (old and await _is_ancestor(workspace, new, old)):
-        return Advance(branch, moved=False)
-    async for why in _obstacles(workspace, old, new):
-        return Advance(branch, moved=False, why=why, old=old, new=new)
-    await git(
-        workspace, "update-ref", "-m", f"paude: what the agent of {name} committed", f"refs/heads/{branch}", new, old
-    )
-    await git(workspace, "reset", "-q", "--mixed")
-    return Advance(branch, moved=True, old=old, new=new)
+    return branch, old, await answer(workspace, "rev-parse", "--verify", "-q", f"{prefix(name)}/{branch}^{{commit}}")
 
 
-async def _obstacles(workspace: Path, old: str, new: str) -> AsyncIterator[str]:
+async def _move(workspace: Path, ref: str, words: str, old: str, new: str) -> None:
+    """Ref and index, or neither: git may take the index between two of our looks at it."""
+    await git(workspace, "update-ref", "-m", words, ref, new, old)
+    try:
+        await git(workspace, "reset", "-q", "--mixed")
+    except CommandFailed:
+        await git(workspace, "update-ref", "-m", "paude: the index could not follow", ref, old, new)
+        raise
+
+
+async def _obstacles(workspace: Path, old: str, new: str, missing: Collection[str]) -> AsyncIterator[str]:
     """What stands in the way, the cheapest questions first."""
     if not old:
         yield "the branch has no commit yet"
@@ -73,7 +101,7 @@ async def _obstacles(workspace: Path, old: str, new: str) -> AsyncIterator[str]:
         yield "something is staged here"
     if await _has_marked_entries(workspace):
         yield "the index hides files (sparse checkout, skip-worktree or assume-unchanged)"
-    async for why in _obstacles_in_range(workspace, old, new):
+    async for why in _obstacles_in_range(workspace, old, new, missing):
         yield why
 
 
@@ -86,7 +114,7 @@ async def _has_marked_entries(workspace: Path) -> bool:
     return any(entry[:1] not in (b"H", b"M") for entry in listing.split(b"\0") if entry)
 
 
-async def _obstacles_in_range(workspace: Path, old: str, new: str) -> AsyncIterator[str]:
+async def _obstacles_in_range(workspace: Path, old: str, new: str, missing: Collection[str]) -> AsyncIterator[str]:
     """Each commit of the range counts: what one adds and the next removes has been in the tree."""
     touched: set[str] = set()
     log = ("log", "--format=", "--raw", "-z", "-m", "--no-renames", "--no-abbrev", "--no-ext-diff", "--no-textconv")
@@ -97,6 +125,8 @@ async def _obstacles_in_range(workspace: Path, old: str, new: str) -> AsyncItera
         mode, blob = facts.split(" ")[1], facts.split(" ")[3]
         if path_is_held(path):
             yield f"it changes a path that paude holds: {path!r}"
+        if any(path == one or path.startswith(f"{one}/") for one in missing):
+            yield f"it changes a path that the sync did not bring: {path!r}"
         if mode == _SUBMODULE:
             yield f"it changes a submodule: {path!r}"
         if mode == _LINK and path_is_held(await answer(workspace, "cat-file", "blob", blob)):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 
 from paude import report
-from paude.errors import CommandFailed
+from paude.errors import CommandFailed, TimedOut
 from paude.process import Completed, ToolMissing, quiet_environment, run
 
+_TURN_S = 60.0
 _FIXED = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
@@ -63,6 +68,33 @@ async def is_repository(workspace: Path) -> bool:
             report.line(f"git cannot be used here: {exc.why}")
         return False
     return await anyio.Path(top.text.removesuffix("\n")).samefile(workspace)
+
+
+@asynccontextmanager
+async def alone(workspace: Path) -> AsyncIterator[None]:
+    """Keep other processes of paude away from the repository's refs while the block runs.
+
+    Raises TimedOut when another one does not come to its end.
+    """
+    directory = await git_path(workspace, ".")
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with anyio.move_on_after(_TURN_S) as limit:
+            while not _locked(handle):  # noqa: ASYNC110
+                await anyio.sleep(0.02)  # a lock has no event, and a thread that waits for it cannot be called back
+        if limit.cancelled_caught:
+            raise TimedOut("another paude command is at work on this repository")
+        yield
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 async def git_path(workspace: Path, name: str) -> Path:

@@ -18,7 +18,7 @@ import anyio.to_thread
 from paude import report
 from paude.errors import CommandFailed, ConnectionLost
 from paude.settings import Paths
-from paude.sync.git import answer, git, git_path, is_repository
+from paude.sync.git import alone, answer, git, git_path, is_repository
 
 POD_REPOSITORY = "/workspace"
 # Refs of a bundle that name the commits at which a shallow history ends; bundles know no other way to say it.
@@ -90,14 +90,15 @@ async def fetch(workspace: Path, name: str, paths: Paths, *, remote: str = "") -
     """
     if not await is_repository(workspace):
         return ()
-    before = await _refs(workspace, name)
-    try:
-        await _fetch(workspace, name, paths, remote, head=True)
-    except CommandFailed as exc:
-        if _NO_HEAD not in exc.stderr:
-            raise _explained(exc) from exc
-        await _fetch(workspace, name, paths, remote, head=False)
-    after = await _refs(workspace, name)
+    async with alone(workspace):
+        before = await _refs(workspace, name)
+        try:
+            await _fetch(workspace, name, paths, remote, head=True)
+        except CommandFailed as exc:
+            if _NO_HEAD not in exc.stderr:
+                raise _explained(exc) from exc
+            await _fetch(workspace, name, paths, remote, head=False)
+        after = await _refs(workspace, name)
     return tuple(Fetched(ref, commit) for ref, commit in after.items() if before.get(ref) != commit)
 
 

@@ -150,6 +150,18 @@ async def watch(paths: Paths, name: str) -> AsyncGenerator[SyncState, None]:
                 yield await _state_in(paths, name, line)
 
 
+async def watch_all(paths: Paths) -> AsyncGenerator[tuple[SyncState, ...], None]:
+    """The states of all sessions of paude now and whenever one changes, until the daemon ends."""
+    argv = (str(daemon.binary()), "sync", "monitor", "--label-selector=paude", *_AS_JSON)
+    async with started(argv, env=daemon.environment(paths)) as child:
+        assert child.stdout is not None
+        rest = ""
+        async for text in TextReceiveStream(child.stdout):
+            *lines, rest = (rest + text).split("\n")
+            for line in filter(None, lines):
+                yield tuple(parse(one, {}) for one in parse_list(line))
+
+
 async def _state_in(paths: Paths, name: str, line: str) -> SyncState:
     found = parse_list(line)
     if not found:

@@ -1,0 +1,197 @@
+"""While sessions run: what their agents commit comes home at once, and their sync is woken when the way is back.
+
+Runs in the supervisor, for as long as the sync daemon. What comes from the agent's container is a hint that branches
+may have moved, and no more: however often it comes, commits are looked for at a bounded rate.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from anyio.abc import ByteStream, TaskGroup
+
+from paude.errors import PaudeError
+from paude.plans.reach import connected_by, stream_to
+from paude.sessions import records
+from paude.sessions.records import Record
+from paude.settings import Paths
+from paude.ssh.ssh_config import AGENT_PORT, GATE_PORT
+from paude.sync import history, session
+from paude.sync.advance import Advance, advance, awaits
+from paude.sync.state import SyncState
+from paude.tunnel.backoff import Backoff
+
+WATCH = "exec /opt/paude/bin/paude-pod watch-refs"
+# Looking for commits costs a connection: after one that found nothing the next waits longer.
+FIRST_PAUSE_S = 0.3
+LAST_PAUSE_S = 15.0
+# A sync that has only just been cut connects by itself; after a second failure it would wait for 15 s.
+PATIENCE_S = 0.5
+ONE_TRY_S = 90.0
+_log = logging.getLogger(__name__)
+
+Reach = Callable[[str, int], AbstractAsyncContextManager[ByteStream]]
+
+
+@dataclass(frozen=True)
+class Live:
+    """Every session of this machine that syncs; `reach` gives a stream to a port of a session's pod."""
+
+    paths: Paths
+    reach: Reach
+
+    async def run(self) -> None:
+        """Follow the sessions as they come and go, until the daemon ends."""
+        followed: dict[str, _Session] = {}
+        async with anyio.create_task_group() as tasks, aclosing(session.watch_all(self.paths)) as changes:
+            async for states in changes:
+                running = {state.name: state for state in states if not state.paused}
+                for name in followed.keys() - running.keys():
+                    followed.pop(name).scope.cancel()
+                for name, state in running.items():
+                    if name not in followed:
+                        followed[name] = _Session(self, name, tasks)
+                    followed[name].told(state)
+            tasks.cancel_scope.cancel()
+
+
+class _Session:
+    """One session that is followed."""
+
+    def __init__(self, live: Live, name: str, tasks: TaskGroup) -> None:
+        self._live, self._name = live, name
+        self.scope = anyio.CancelScope()
+        self._moved = anyio.Event()
+        self._cut = anyio.Event()
+        self._status = ""
+        tasks.start_soon(self._run)
+
+    def told(self, state: SyncState) -> None:
+        """The sync stands so."""
+        if state.status == "disconnected" != self._status:
+            self._cut.set()
+        self._status = state.status
+
+    async def _run(self) -> None:
+        with self.scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._listen)
+                tasks.start_soon(self._bring_home)
+                tasks.start_soon(self._wake)
+
+    # --- commits
+
+    async def _listen(self) -> None:
+        backoff = Backoff()
+        while True:
+            with suppress(PaudeError, OSError, anyio.EndOfStream, anyio.BrokenResourceError):
+                async with self._lines() as lines:
+                    async for line in lines:
+                        if line in ("watching", "changed"):
+                            backoff.reset()
+                            self._moved.set()
+            await backoff.wait()
+
+    @asynccontextmanager
+    async def _lines(self) -> AsyncIterator[AsyncIterator[str]]:
+        async with (
+            self._live.reach(self._name, AGENT_PORT) as stream,
+            connected_by(stream, self._live.paths, self._name, AGENT_PORT) as agent,
+            agent.stream(WATCH) as lines,
+        ):
+            yield lines
+
+    async def _bring_home(self) -> None:
+        pause = FIRST_PAUSE_S
+        while True:
+            await self._moved.wait()
+            self._moved = anyio.Event()
+            try:
+                with anyio.fail_after(ONE_TRY_S):
+                    brought = await bring_home(self._live.paths, self._name)
+            except (PaudeError, OSError, TimeoutError) as error:
+                _log.warning("%s: the agent's commits could not be fetched: %s", self._name, error)
+                brought = False
+            pause = FIRST_PAUSE_S if brought else min(2 * pause, LAST_PAUSE_S)
+            await anyio.sleep(pause)
+
+    # --- the sync
+
+    async def _wake(self) -> None:
+        while True:
+            await self._cut.wait()
+            self._cut = anyio.Event()
+            await anyio.sleep(PATIENCE_S)
+            backoff = Backoff(last=4.0)
+            while self._status == "disconnected":
+                with suppress(PaudeError, OSError, TimeoutError, anyio.EndOfStream, anyio.BrokenResourceError):
+                    await self._wake_once()
+                    break
+                await backoff.wait()
+
+    async def _wake_once(self) -> None:
+        """A pod that speaks is a reason to connect now; without it the command would wait and keep others waiting."""
+        async with self._live.reach(self._name, GATE_PORT) as stream:
+            await stream.receive()
+        if self._status == "disconnected":
+            _log.info("%s: the way is back, the sync is woken", self._name)
+            await session.resume(self._live.paths, self._name)
+
+
+async def bring_home(paths: Paths, name: str) -> bool:
+    """Fetch what the agent committed and move the branch forward where that is safe; whether anything was new.
+
+    What became of the branch is noted for `paude sync status`. Raises as `history.fetch`.
+    """
+    record = records.load(paths, name)
+    if not isinstance(record, Record):
+        return False
+    workspace = Path(record.workspace)
+    fetched = await history.fetch(workspace, name, paths)
+    if await awaits(workspace, name):
+        state = await session.flush(paths, name)
+        found = await _advanced(workspace, name, state)
+        await anyio.to_thread.run_sync(_note, paths, name, found)
+    return bool(fetched)
+
+
+async def _advanced(workspace: Path, name: str, state: SyncState) -> Advance:
+    if state.conflicts or state.problems or not state.connected:
+        return Advance("", moved=False, why="the files are not in step: `paude sync status`")
+    return await advance(workspace, name, missing=tuple(one.path for one in state.held))
+
+
+def _note(paths: Paths, name: str, found: Advance) -> None:
+    if found.moved or found.why:
+        # Not a warning: it is a state that the user ends, and `paude sync status` tells it.
+        _log.info("%s: %s %s", name, found.branch, found.why or f"was moved forward to {found.new[:12]}")
+        with suppress(OSError):
+            (paths.session(name) / "history.json").write_text(json.dumps(asdict(found)))
+
+
+def waiting(paths: Paths, name: str) -> str:
+    """Why the agent's last commits are not on the branch here, as one sentence; else empty."""
+    try:
+        found = Advance(**json.loads((paths.session(name) / "history.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return ""
+    if found.moved or not found.why:
+        return ""
+    return f"the agent's commits wait under {history.prefix(name)}/: {found.why}"
+
+
+@asynccontextmanager
+async def by_supervisor(paths: Paths, name: str, port: int) -> AsyncIterator[ByteStream]:
+    """A stream that the supervisor, which runs this, holds until there is a way."""
+    stream = await stream_to(paths, name, port, start=False)
+    try:
+        yield stream
+    finally:
+        await stream.aclose()
