@@ -133,6 +133,7 @@ def plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Plan]:
     for variable in ("STATE", "RUNTIME", "CACHE", "CONFIG"):
         name = f"XDG_{variable}_DIR" if variable == "RUNTIME" else f"XDG_{variable}_HOME"
         monkeypatch.setenv(name, str(tmp_path / variable.lower()))
+    monkeypatch.setenv("PAUDE_BACKEND", "kubernetes")
     (tmp_path / "project").mkdir()
     paths = Paths.from_environment()
     ready = prepare(Wishes(workspace=tmp_path / "project", agent="shell", registry="registry.test/me"), paths, Gift())
