@@ -14,7 +14,7 @@ from paude.errors import PaudeError, UsageError
 
 if TYPE_CHECKING:
     from paude.backends.kubernetes.kubeconfig import Target
-    from paude.backends.kubernetes.listing import Listed
+    from paude.backends.base import Listed
     from paude.settings import Paths
 
 SCHEMA = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +28,9 @@ def register(app: typer.Typer) -> None:
 def start(
     workspace: Annotated[Path, typer.Argument(help="The directory to work on.")] = Path("."),
     name: Annotated[str | None, typer.Option(help="The session's name; else made from the directory's.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="podman, kubernetes or openshift; else PAUDE_BACKEND, else podman where it is.")
+    ] = None,
     agent: Annotated[str, typer.Option(help="claude or shell.")] = "claude",
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not attach when it runs.")] = False,
     context: options.Context = None,
@@ -78,17 +82,37 @@ def start(
         resources=Resources(cpu=cpu, memory=memory, storage=storage),
         storage_class=storage_class,
         runtime_class=runtime_class,
+        backend=backend,
     )
     gift = _gift(wishes, yes or dry_run)
     if dry_run:
         put(_describe(wishes, gift))
         return
+    wishes = replace(wishes, agreed=None if yes else _agreed(wishes.workspace))
     started = in_loop(lambda: _start(wishes, gift, timeout, timings, progress))
     say(f"{started} runs. `paude attach {started}` opens its terminal, `paude stop {started}` ends it.")
     if not detach and sys.stdin.isatty() and sys.stdout.isatty():
         from paude.cli.attach import open_terminal
 
         open_terminal(started)
+
+
+def _agreed(workspace: Path) -> tuple[str, ...]:
+    """What may be sent beyond what the last start sent: `.gitignore` and the like may have been changed by an agent."""
+    from paude.settings import Paths
+    from paude.sync import decided, selection
+    from paude.sync.shown import visible
+
+    directory = selection.check_workspace(workspace)
+    _, more = in_loop(lambda: decided.decide(Paths.from_environment(), directory))
+    if not more or not sys.stdin.isatty():
+        return ()  # the step that decides says what is missing
+    say("the last start did not send these, and this one would (the rules in the workspace have changed):")
+    for path in more[: decided.LISTED]:
+        say(f"  {visible(path)}")
+    if len(more) > decided.LISTED:
+        say(f"  … and {len(more) - decided.LISTED} more")
+    return more if typer.confirm("Send them?", err=True) else ()
 
 
 def _describe(wishes: Wishes, gift: Gift) -> str:

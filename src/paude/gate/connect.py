@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from paude.backends.kubernetes.pods import Pod
+from paude.backends.base import Reachable
 from paude.settings import Paths
 from paude.ssh import session_keys
 from paude.ssh.connection import Connection, connected
 from paude.ssh.session_keys import SessionKeys
 from paude.ssh.ssh_config import GATE_PORT
-from paude.tunnel.portforward import PodPortForward
 from paude.tunnel.ready import WITHIN_S, dial_when_ready
 
 
 @asynccontextmanager
 async def gate_of(
-    pod: Pod, name: str, paths: Paths, keys: SessionKeys | None = None, within_s: float = WITHIN_S
+    pod: Reachable, name: str, paths: Paths, keys: SessionKeys | None = None, within_s: float = WITHIN_S
 ) -> AsyncIterator[Connection]:
     """An ssh connection to the gate, which may have been running for a moment only."""
     keys = keys or session_keys.load(paths.session(name))
-    dialer = PodPortForward(pod.cluster.access, pod.cluster.namespace, pod.name)
-    stream = await dial_when_ready(dialer, GATE_PORT, within_s)
+    stream = await dial_when_ready(pod.dialer, GATE_PORT, within_s)
     async with connected(
         stream, key=keys.gate_client.private_openssh, host_key=keys.gate_host.public_openssh
     ) as connection:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from paude.backends.kubernetes.stop import connected
+from paude.backends.base import PODMAN
+from paude.backends.podman import pods as podman
 from paude.errors import NotFound
 from paude.sessions import records
 from paude.sessions.records import Record
@@ -23,11 +24,16 @@ async def open_shell(name: str, paths: Paths) -> AttachResult:
     if not isinstance(record, Record):
         raise NotFound(f"there is no session {name}")
     keys = session_keys.load(paths.session(name))
+    identity = Identity(keys.agent_client.private_openssh, keys.agent_host.public_openssh)
+    if record.backend == PODMAN:
+        return await attach(podman.dialer(name), identity, Terminal())
+    from paude.backends.kubernetes.stop import connected
+
     where = urlsplit(record.server)
     async with connected(record, paths) as cluster:
         return await attach(
             PodPortForward(cluster.access, record.namespace, record.pod),
-            Identity(keys.agent_client.private_openssh, keys.agent_host.public_openssh),
+            identity,
             Terminal(),
             senses=senses(where.hostname or "", where.port or 443),
         )

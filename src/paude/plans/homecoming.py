@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 
 from paude import report
-from paude.backends.kubernetes.pods import Pod
+from paude.backends.base import Reachable
 from paude.errors import PaudeError
 from paude.gate.client import Gate
 from paude.gate.connect import gate_of
@@ -37,7 +37,7 @@ class Homecoming:
     record: Record
     paths: Paths
 
-    async def fetch_history(self, pod: Pod | None) -> Losses:
+    async def fetch_history(self, pod: Reachable | None) -> Losses:
         """Fetch the agent's commits into refs/paude/NAME/."""
         if pod is None:
             return Losses()
@@ -49,7 +49,7 @@ class Homecoming:
             report.line(f"{one.ref} is at {one.commit[:12]}")
         return Losses()
 
-    async def park_agent(self, pod: Pod | None) -> None:
+    async def park_agent(self, pod: Reachable | None) -> None:
         """End the agent, so that nothing changes any more; the gate goes on."""
         if pod is None:
             return
@@ -59,7 +59,7 @@ class Homecoming:
         except PaudeError as error:
             report.line(f"the agent could not be parked: {error}")
 
-    async def flush_sync(self, pod: Pod | None) -> Losses:
+    async def flush_sync(self, pod: Reachable | None) -> Losses:
         """Bring the last changes over, and read what stands in the way."""
         name = self.record.name
         await supervisor.ensure(self.paths)

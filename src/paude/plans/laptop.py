@@ -6,17 +6,17 @@ Each calls one package; which step waits for which is not decided here.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
 
 from paude import report
-from paude.backends.kubernetes.cluster import Cluster
-from paude.backends.kubernetes.pods import Pod
+from paude.backends.base import Located, Reachable
 from paude.gate.client import Gate
 from paude.gate.connect import gate_of
 from paude.images.reference import Pushed
@@ -26,7 +26,7 @@ from paude.settings import Paths
 from paude.ssh import session_keys, ssh_config
 from paude.ssh.session_keys import SessionKeys
 from paude.supervisor import client as supervisor
-from paude.sync import history, seed, selection, session
+from paude.sync import decided, history, seed, session
 from paude.sync.selection import Outgoing
 
 UNDO_S = 10
@@ -46,6 +46,8 @@ class Laptop:
     record: Record
     fresh: bool
     paths: Paths
+    agreed: tuple[str, ...] | None = ()
+    """What the user agreed to send beyond what the last start sent; None for anything."""
 
     @property
     def name(self) -> str:
@@ -83,22 +85,25 @@ class Laptop:
         return keys
 
     async def choose_what_goes_out(self) -> Outgoing:
-        """Which files travel, decided here and now."""
-        return await selection.outgoing(self._workspace)
+        """Which files travel, decided here and now. Raises UsageError when nobody agreed to what is more than before."""
+        chosen, more = await decided.decide(self.paths, self._workspace)
+        decided.check(more, self.agreed)
+        await anyio.to_thread.run_sync(decided.save, self.paths, self._workspace, chosen)
+        return chosen
 
     async def pack_history(self) -> Path | None:
         """The workspace's git history as one file."""
         return await history.pack(self._workspace, self._directory)
 
-    async def write_record(self, cluster: Cluster) -> Record:
+    async def write_record(self, place: Located) -> Record:
         """Note where the session will be, before it takes its name there."""
-        target = cluster.target
+        where = place.location
         record = replace(
             self.record,
-            server=target.server,
-            namespace=target.namespace,
-            user=target.user,
-            kubeconfig=tuple(str(f) for f in target.files),
+            server=where.server,
+            namespace=where.namespace,
+            user=where.user,
+            kubeconfig=tuple(where.kubeconfig),
         )
         await anyio.to_thread.run_sync(records.save, self.paths, record)
         ssh_config.write(self.paths, records.names_of(self.paths))
@@ -109,7 +114,7 @@ class Laptop:
         await supervisor.ensure(self.paths)
 
     @asynccontextmanager
-    async def connect_gate(self, pod: Pod, keys: SessionKeys) -> AsyncIterator[Gate]:
+    async def connect_gate(self, pod: Reachable, keys: SessionKeys) -> AsyncIterator[Gate]:
         """An ssh connection to the gate, which may have been running for a moment only."""
         # No limit of its own: a step beside this one watches the pod, and the command has a limit.
         async with gate_of(pod, self.name, self.paths, keys, within_s=math.inf) as connection:
@@ -147,6 +152,13 @@ class Laptop:
     async def mark_seeded(self, gate: Gate) -> None:
         """Write on the volume that it is complete, for restarts without the laptop."""
         await gate.mark_seeded()
+
+    async def release_beside(self, gate: Gate, watch: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """The same, unless what `watch` watches ends first: without it the fence would wait for ever."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            await self.release_agent(gate)
+            tasks.cancel_scope.cancel()
 
     async def release_agent(self, gate: Gate) -> None:
         """Let the agent run: the fence is clean, the tree is there. Returns when its terminal can be reached."""

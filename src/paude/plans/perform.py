@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from paude.backends.kubernetes.start import Start
-from paude.backends.kubernetes.stop import Stop
-from paude.backends.kubernetes.wall import Change, Standing
+from paude.backends.base import PODMAN
+from paude.backends.podman.start import Request as PodmanRequest
 from paude.egress.allowlist import Allowlist
 from paude.engine import Plan
 from paude.engine.events import Emit
-from paude.errors import PaudeError
-from paude.plans import allow, start, stop
+from paude.errors import PaudeError, UsageError
+from paude.plans import start, stop
 from paude.plans.homecoming import Homecoming
 from paude.plans.request import Prepared
 from paude.plans.running import Recorder, committed
@@ -24,12 +24,25 @@ from paude.sessions.records import Record
 from paude.settings import Paths
 from paude.ssh import ssh_config
 
+if TYPE_CHECKING:
+    from paude.backends.kubernetes.stop import Stop
+    from paude.backends.kubernetes.wall import Standing
+    from paude.backends.podman.stop import Stop as PodmanStop
+
+# The backends are imported where one is used: the other's libraries take longer to load than its session to start.
 OpenDisplay = Callable[[Plan], AbstractContextManager[Emit]]
 
 
 def start_plan(prepared: Prepared) -> Plan:
     """The graph of a start."""
-    return start.on_kubernetes(Start(prepared.cluster, prepared.laptop.paths), prepared.laptop)
+    laptop, request = prepared.laptop, prepared.cluster
+    if isinstance(request, PodmanRequest):
+        from paude.backends.podman.start import Start as PodmanStart
+
+        return start.on_podman(PodmanStart(request, laptop.paths), laptop)
+    from paude.backends.kubernetes.start import Start
+
+    return start.on_kubernetes(Start(request, laptop.paths), laptop)
 
 
 async def start_session(
@@ -74,7 +87,11 @@ async def stop_session(
 
 
 async def _bring_home(record: Record, paths: Paths, display: OpenDisplay, limit_s: float) -> tuple[str, ...]:
-    plan, judged = stop.bring_home(Stop(record, paths), Homecoming(record, paths))
+    home = Homecoming(record, paths)
+    if record.backend == PODMAN:
+        plan, judged = stop.bring_home(_on_podman(record, paths), home)
+    else:
+        plan, judged = stop.bring_home(_on_kubernetes(record, paths), home)
     with display(plan) as emit:
         async with committed(plan, Recorder(emit), limit_s) as outputs:
             return outputs[judged].sentences
@@ -87,6 +104,11 @@ async def change_list(
 
     Raises StepFailed or TimedOut; the command may be repeated then.
     """
+    from paude.backends.kubernetes.wall import Change
+    from paude.plans import allow
+
+    if record.backend == PODMAN:
+        raise UsageError("the list of a session on Podman cannot be changed while it runs yet")
     with records.locked(paths, record.name):
         change = Change(record, paths, add, remove)
         plan = allow.on_kubernetes(change)
@@ -102,7 +124,23 @@ async def take_down(record: Record, paths: Paths, display: OpenDisplay, *, keep_
         records.forget(paths, record.name)  # it was killed before it reached the cluster
         ssh_config.write(paths, records.names_of(paths))
         return
-    plan = stop.take_down(Stop(record, paths), Homecoming(record, paths), keep_volume=keep_volume)
+    home = Homecoming(record, paths)
+    if record.backend == PODMAN:
+        plan = stop.take_down_on_podman(_on_podman(record, paths), home, keep_volume=keep_volume)
+    else:
+        plan = stop.take_down(_on_kubernetes(record, paths), home, keep_volume=keep_volume)
     with display(plan) as emit:
         async with committed(plan, Recorder(emit), limit_s):
             pass
+
+
+def _on_kubernetes(record: Record, paths: Paths) -> Stop:
+    from paude.backends.kubernetes.stop import Stop
+
+    return Stop(record, paths)
+
+
+def _on_podman(record: Record, paths: Paths) -> PodmanStop:
+    from paude.backends.podman.stop import Stop
+
+    return Stop(record, paths)

@@ -9,15 +9,19 @@ import getpass
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from paude.backends.kubernetes import kubeconfig
+from paude.backends.base import KUBERNETES, PODMAN
 from paude.backends.kubernetes.manifests import Identity, Resources
-from paude.backends.kubernetes.start import Request
+from paude.backends.podman.containers import Identity as PodmanIdentity
+from paude.backends.podman.containers import Limits, amount
+from paude.backends.podman.start import Request as PodmanRequest
 from paude.egress.allowlist import Allowlist
-from paude.errors import NameTaken
+from paude.errors import NameTaken, UsageError
 from paude.images.agents import agent as find_agent
 from paude.images.build import BuildSettings
 from paude.images.reference import RegistryTarget
@@ -26,6 +30,9 @@ from paude.sessions import names, records
 from paude.sessions.records import Record, Unreadable
 from paude.settings import Paths
 from paude.sync import selection
+
+if TYPE_CHECKING:
+    from paude.backends.kubernetes.start import Request
 
 _NOT_IN_A_LABEL = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -50,6 +57,8 @@ class Wishes:
     resources: Resources = field(default_factory=Resources)
     storage_class: str | None = None
     runtime_class: str | None = None
+    backend: str | None = None
+    agreed: tuple[str, ...] | None = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class Gift:
 class Prepared:
     """Both ends of a start, ready to be planned; `stale` is an earlier start of that name that was killed."""
 
-    cluster: Request
+    cluster: Request | PodmanRequest
     laptop: Laptop
     stale: Record | None
 
@@ -84,18 +93,24 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
     build = BuildSettings.of(os.environ, cache=paths.cache, runtime=paths.runtime)
     agent = find_agent(wishes.agent, build.platform, build.claude_version)
     allowlist = _allowlist(wishes, gift, resumed)
+    backend = _backend(wishes, resumed)
     record = Record(
         name=name,
         uid=uid,
-        backend="kubernetes",
+        backend=backend,
         workspace=str(workspace),
         agent=wishes.agent,
         created_at=resumed.created_at if resumed is not None else records.now(),
         allowlist=allowlist.digest,
         hosts=allowlist.hosts,
-        pod=f"paude-{name}-0",
+        pod=f"paude-{name}-0" if backend == KUBERNETES else f"paude-{name}-agent",
         committed=resumed is not None,
     )
+    laptop = Laptop(record, resumed is None, paths, wishes.agreed)
+    if backend == PODMAN:
+        return Prepared(_on_podman(wishes, gift, record, allowlist, build, laptop.fresh), laptop, stale)
+    from paude.backends.kubernetes.start import Request
+
     request = Request(
         identity=Identity(name, uid, owner()),
         fresh=resumed is None,
@@ -121,12 +136,59 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
         runtime_class=wishes.runtime_class,
         resumes=resumed,
     )
-    return Prepared(request, Laptop(record, resumed is None, paths), stale)
+    return Prepared(request, laptop, stale)
+
+
+def _on_podman(
+    wishes: Wishes, gift: Gift, record: Record, allowlist: Allowlist, build: BuildSettings, fresh: bool
+) -> PodmanRequest:
+    agent = find_agent(wishes.agent, build.platform, build.claude_version)
+    limits = Limits(wishes.resources.cpu, wishes.resources.memory)
+    for quantity in (limits.cpu, limits.memory):
+        amount(quantity)
+    return PodmanRequest(
+        identity=PodmanIdentity(record.name, record.uid, owner()),
+        fresh=fresh,
+        workspace=Path(record.workspace),
+        agent=wishes.agent,
+        command=(*agent.program, *wishes.arguments),
+        allowlist=allowlist,
+        walled=wishes.walled,
+        gate_image=build.image("gate"),
+        agent_image=build.image("agent", wishes.agent),
+        proxy_image=build.image("proxy"),
+        build=build,
+        credentials=gift.files,
+        environment={**agent.environment, **gift.environment},
+        limits=limits,
+        proxy_network=os.environ.get("PAUDE_PODMAN_NETWORK", ""),
+    )
+
+
+def _backend(wishes: Wishes, resumed: Record | None) -> str:
+    """Where the session goes: where it is, else where the words and settings say, else to Podman where that is."""
+    kinds = {PODMAN: PODMAN, KUBERNETES: KUBERNETES, "openshift": KUBERNETES}
+    wanted = wishes.backend or os.environ.get("PAUDE_BACKEND") or ""
+    if wanted and wanted not in kinds:
+        raise UsageError(f"there is no backend {wanted[:40]!r}", hint="backends: podman, kubernetes, openshift")
+    of_cluster = (wishes.context, wishes.namespace, wishes.kubeconfig, wishes.registry, wishes.runtime_class)
+    if resumed is not None:
+        if wishes.backend and kinds[wishes.backend] != resumed.backend:
+            raise NameTaken(
+                f"the session {resumed.name} of this workspace is on {resumed.backend}",
+                hint=f"`paude stop {resumed.name}` first",
+            )
+        return resumed.backend
+    if wanted:
+        return kinds[wanted]
+    return KUBERNETES if any(of_cluster) or shutil.which("podman") is None else PODMAN
 
 
 def _kubeconfigs(wishes: Wishes, resumed: Record | None) -> tuple[Path, ...]:
     if wishes.kubeconfig is None and resumed is not None and resumed.kubeconfig:
         return tuple(Path(file) for file in resumed.kubeconfig)
+    from paude.backends.kubernetes import kubeconfig
+
     return kubeconfig.files_from(wishes.kubeconfig)
 
 

@@ -7,9 +7,14 @@ image and proxy are there. The agent's image is no ancestor of the pod: the gate
 
 from __future__ import annotations
 
-from paude.backends.kubernetes.start import Start
+from typing import TYPE_CHECKING
+
 from paude.engine import Plan
 from paude.plans.laptop import Laptop
+
+if TYPE_CHECKING:
+    from paude.backends.kubernetes.start import Start
+    from paude.backends.podman.start import Start as PodmanStart
 
 
 def on_kubernetes(k: Start, laptop: Laptop) -> Plan:
@@ -60,4 +65,49 @@ def on_kubernetes(k: Start, laptop: Laptop) -> Plan:
     # Only now may the agent run.
     plan.step(laptop.release_agent, gate, after=[marked, announced, unpacked, proxy, policy])
     plan.step(k.check_agent_image, pod, image, after=[announced])
+    return plan
+
+
+def on_podman(p: PodmanStart, laptop: Laptop) -> Plan:
+    """The plan of a start on this machine's Podman.
+
+    The wall is not a rule that has to be in force in time: gate and agent join a network that never had a way out.
+    """
+    plan = Plan("start", remedy=f"paude stop {laptop.name} --discard")
+
+    # What needs no podman.
+    noted = plan.step(laptop.remember)
+    keys = plan.step(laptop.make_keys, after=[noted])
+    outgoing = plan.step(laptop.choose_what_goes_out)
+    history = plan.step(laptop.pack_history, after=[noted])
+
+    # The name, which is the volume's; the record says first where whoever has to clean up must look.
+    podman = plan.step(p.connect)
+    record = plan.step(laptop.write_record, podman, after=[noted])
+    place = plan.step(p.claim_volume, podman, after=[record])
+    permits = plan.step(p.make_permits, place)
+    supervisor = plan.step(laptop.start_supervisor, record)
+    secrets = plan.step(p.store_secrets, place, keys)
+
+    # The one way out, and the network that has no other.
+    sockets = plan.step(p.open_sockets, place)
+    proxy_image = plan.step(p.build_proxy_image, podman)
+    proxy = plan.step(p.run_proxy, place, proxy_image, sockets)
+    gate_image = plan.step(p.build_gate_image, podman)
+    network = plan.step(p.make_network, place, gate_image, sockets)
+
+    # The containers: the gate lays out the volume, the agent takes its parts of it and waits for its leave.
+    pod = plan.step(p.run_gate, place, gate_image, network, after=[secrets, permits])
+    gate = plan.step(laptop.connect_gate, pod, keys)
+    image = plan.step(p.build_agent_image, podman)
+    agent = plan.step(p.run_agent, place, pod, image, after=[gate])
+
+    # The workspace, through the gate.
+    unpacked = plan.step(laptop.send_history, gate, history)
+    seeded = plan.step(laptop.seed, gate, outgoing)
+    synced = plan.step(laptop.first_sync, outgoing, seeded, after=[supervisor])
+    marked = plan.step(laptop.mark_seeded, gate, after=[synced])
+
+    # Only now may the agent run.
+    plan.step(laptop.release_beside, gate, proxy, after=[marked, unpacked, network, agent], name="release agent")
     return plan

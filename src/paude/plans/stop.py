@@ -6,12 +6,35 @@ too: the pod is gone before its policy, its secrets and its volume go.
 
 from __future__ import annotations
 
-from paude.backends.kubernetes.stop import Stop
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from paude.backends.base import Reachable
 from paude.engine import Node, Plan
 from paude.plans.homecoming import Homecoming, Losses
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
-def bring_home(k: Stop, home: Homecoming) -> tuple[Plan, Node[Losses]]:
+    from paude.backends.kubernetes.stop import Stop
+    from paude.backends.podman.stop import Stop as PodmanStop
+    from paude.engine.plan import Opening
+
+P = TypeVar("P")
+
+
+class Place(Protocol[P]):
+    """What either kind of place offers."""
+
+    def connect(self) -> Opening[P]:
+        """Open the way to it."""
+        ...
+
+    def find_pod(self, place: P, /) -> Awaitable[Reachable | None]:
+        """The session's pod, if its gate runs."""
+        ...
+
+
+def bring_home(k: Place[P], home: Homecoming) -> tuple[Plan, Node[Losses]]:
     """Commits first, while the agent's git can be asked; then the agent is parked, and what it wrote is flushed."""
     plan = Plan("bring the work home")
     cluster = plan.step(k.connect)
@@ -38,4 +61,20 @@ def take_down(k: Stop, home: Homecoming, *, keep_volume: bool) -> Plan:
         volume = plan.step(k.delete_volume, cluster, after=[pod])
         anchor = plan.step(k.delete_anchor, cluster, after=[policy, secrets, proxy, volume])
         plan.step(home.forget, after=[anchor, ended])
+    return plan
+
+
+def take_down_on_podman(p: PodmanStop, home: Homecoming, *, keep_volume: bool) -> Plan:
+    """The same on Podman: what the containers used goes after them."""
+    plan = Plan("stop", remedy=f"paude stop {p.record.name} --discard")
+    podman = plan.step(p.connect)
+    containers = plan.step(p.delete_containers, podman)
+    secrets = plan.step(p.delete_secrets, podman, after=[containers])
+    places = plan.step(p.delete_meeting_places, podman, after=[containers])
+    if keep_volume:
+        plan.step(home.pause_sync, after=[containers])
+    else:
+        ended = plan.step(home.end_sync, after=[containers])
+        volume = plan.step(p.delete_volume, podman, after=[secrets, places])
+        plan.step(home.forget, after=[volume, ended])
     return plan

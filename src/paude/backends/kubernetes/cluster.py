@@ -19,6 +19,7 @@ import anyio
 import httpx
 import kr8s
 
+from paude.backends.base import Location
 from paude.backends.kubernetes import kubeconfig, status
 from paude.backends.kubernetes.kubeconfig import Target
 from paude.backends.kubernetes.trust import trust_of
@@ -132,6 +133,12 @@ class Cluster:
 
     def __repr__(self) -> str:
         return f"<Cluster {self.target.server} namespace={self.target.namespace}>"
+
+    @property
+    def location(self) -> Location:
+        """What pins it in a record."""
+        target = self.target
+        return Location(target.server, target.namespace, target.user, tuple(str(f) for f in target.files))
 
     @property
     def namespace(self) -> str:

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
+from paude.backends.base import Listed
 from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.manifests import resource_name
 from paude.backends.kubernetes.ownership import session_uid
 from paude.process import clean
-from paude.sessions.states import Seen, derive
+from paude.sessions.states import derive
 
 MINE = "app.kubernetes.io/managed-by=paude"
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One session as the cluster knows it."""
-
-    name: str
-    uid: str
-    owner: str
-    agent: str
-    workspace: str
-    wall: str
-    created_at: str
-    namespace: str
-    server: str
-    seen: Seen
 
 
 async def sessions(cluster: Cluster) -> list[Listed]:

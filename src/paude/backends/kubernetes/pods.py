@@ -14,6 +14,8 @@ from paude.backends.kubernetes import ownership, reasons
 from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.manifests import Identity, resource_name
 from paude.errors import PaudeError, SessionGone
+from paude.tunnel.base import Dialer
+from paude.tunnel.portforward import PodPortForward
 
 T = TypeVar("T")
 
@@ -25,6 +27,11 @@ class Pod:
     cluster: Cluster
     name: str
     uid: str
+
+    @property
+    def dialer(self) -> Dialer:
+        """The way to the ports of its loopback."""
+        return PodPortForward(self.cluster.access, self.cluster.namespace, self.name)
 
 
 def pod_name(session: str) -> str:

@@ -85,11 +85,6 @@ def name_of(session: str, part: str = "") -> str:
     return f"paude-{session}-{part}" if part else f"paude-{session}"
 
 
-def proxy_name(allowlist: str) -> str:
-    """The name of everything that belongs to the proxy for an allowlist's digest."""
-    return f"paude-proxy-{allowlist}"
-
-
 def secret_name(identity: Identity, part: str, file: str) -> str:
     """The name of the secret that holds one file; podman allows letters, digits, `_`, `.` and `-`."""
     return f"paude-{identity.name}-{part}-{hashlib.sha256(f'{identity.uid}/{file}'.encode()).hexdigest()[:12]}"
@@ -116,24 +111,23 @@ def volume(identity: Identity, facts: Mapping[str, str]) -> list[str]:
     return ["volume", "create", *own, name_of(identity.name)]
 
 
-def permits(spec: Spec) -> list[str]:
+def permits(identity: Identity) -> list[str]:
     """The words that create /run/gate: in memory, so that no permission survives the containers."""
     memory = f"--opt=o=mode=0755,uid={USER},gid={USER},nosuid,nodev,noexec"
-    uses = {"uses": spec.allowlist} if spec.walled else {}
-    own = ["--opt=type=tmpfs", "--opt=device=tmpfs", memory, *labels(spec.identity, "permits", **uses)]
-    return ["volume", "create", *own, name_of(spec.identity.name, "run")]
+    own = ["--opt=type=tmpfs", "--opt=device=tmpfs", memory, *labels(identity, "permits")]
+    return ["volume", "create", *own, name_of(identity.name, "run")]
 
 
-def sockets(allowlist: str) -> list[str]:
-    """The words that create the directory through which sessions and their proxy meet."""
-    own = [f"--opt=o=uid={USER},gid={USER}", *_common("proxy"), f"--label=paude.io/allowlist={allowlist}"]
-    return ["volume", "create", *own, proxy_name(allowlist)]
+def sockets(identity: Identity) -> list[str]:
+    """The words that create the directory through which the session and its proxy meet."""
+    own = [f"--opt=o=uid={USER},gid={USER}", *labels(identity, "sockets")]
+    return ["volume", "create", *own, name_of(identity.name, "sockets")]
 
 
 def network(spec: Spec, image: str) -> list[str]:
     """The container that holds the session's network: with a wall, a loopback and nothing else."""
     way = ["--network=none", f"--env=PAUDE_PROXY_SOCKET={_SOCKET}", _ONE_LEVEL] if spec.walled else []
-    mounts = [f"--volume={proxy_name(spec.allowlist)}:{_SOCKETS}:nocopy"] if spec.walled else []
+    mounts = [f"--volume={name_of(spec.identity.name, 'sockets')}:{_SOCKETS}:nocopy"] if spec.walled else []
     kept = ["--restart=on-failure:20", "--pids-limit=200", "--memory=256m"]
     return [*_named(spec, "net", "network"), *way, *mounts, *kept, image, _POD, "relay"]
 
@@ -180,7 +174,7 @@ def agent(spec: Spec, image: str, network: str, directory: str) -> list[str]:
         f"--volume={directory}/inbox:/run/inbox:ro,nosuid,nodev,noexec",
         f"--volume={name_of(at, 'run')}:/run/gate:ro,nocopy",
         *_keys(spec.identity, "agent"),
-        *_credentials(spec),
+        *_files(spec.identity, "credentials", "", spec.credentials),
         *_writable("2g"),
         "--restart=no",
         f"--pids-limit={spec.limits.processes}",
@@ -194,20 +188,21 @@ def agent(spec: Spec, image: str, network: str, directory: str) -> list[str]:
     ]
 
 
-def proxy(allowlist: str, image: str, network: str) -> list[str]:
-    """The proxy for an allowlist; `network` is podman's own unless the user named one."""
-    name = proxy_name(allowlist)
+def proxy(spec: Spec, image: str, network: str) -> list[str]:
+    """The session's proxy; `network` is podman's own unless the user named one.
+
+    It is the session's alone: its list can change by taking another in its place, and its log is about nobody else.
+    """
     return [
-        f"--name={name}",
-        *_common("proxy"),
-        f"--label=paude.io/allowlist={allowlist}",
-        *_HARD,
+        *_named(spec, "proxy", "proxy"),
+        # The last word counts. Podman gives a tmpfs the mode of what it covers, and the image's is its group's.
+        f"--user={USER}:0",
+        f"--label=paude.io/allowlist={spec.allowlist}",
         *([f"--network={network}"] if network else []),
         _ONE_LEVEL,
         f"--env=PAUDE_PROXY_SOCKET={_SOCKET}",
-        f"--volume={name}:{_SOCKETS}:nocopy",
-        f"--secret={name}-conf,type=mount,target=/etc/paude/proxy/squid.conf,uid={USER},gid={USER},mode=0440",
-        f"--secret={name}-list,type=mount,target=/etc/paude/proxy/allowlist,uid={USER},gid={USER},mode=0440",
+        f"--volume={name_of(spec.identity.name, 'sockets')}:{_SOCKETS}:nocopy",
+        *_files(spec.identity, "proxy", "/etc/paude/proxy/", ("squid.conf", "allowlist")),
         *(f"--tmpfs={path}:rw,notmpcopyup,mode=1777,size=64m,nosuid,nodev" for path in ("/run/squid", "/tmp")),
         "--restart=on-failure:20",
         "--pids-limit=200",
@@ -261,18 +256,14 @@ def _inside(network: str, spec: Spec) -> list[str]:
 
 
 def _keys(identity: Identity, part: str) -> list[str]:
-    access = f"uid={USER},gid={USER},mode=0440"
-    return [
-        f"--secret={secret_name(identity, part, file)},type=mount,target=/etc/paude/ssh/{file},{access}"
-        for file in ("ssh_host_ed25519_key", "authorized_keys")
-    ]
+    return _files(identity, part, "/etc/paude/ssh/", ("ssh_host_ed25519_key", "authorized_keys"))
 
 
-def _credentials(spec: Spec) -> list[str]:
+def _files(identity: Identity, part: str, directory: str, files: Iterable[str]) -> list[str]:
+    """Secrets as files; without a directory they lie in podman's own, /run/secrets, which is one mount."""
     access = f"uid={USER},gid={USER},mode=0440"
     return [
-        f"--secret={secret_name(spec.identity, 'credentials', file)},type=mount,target={file},{access}"
-        for file in spec.credentials
+        f"--secret={secret_name(identity, part, file)},type=mount,target={directory}{file},{access}" for file in files
     ]
 
 

@@ -6,21 +6,23 @@ its volume in any case; its containers are made anew unless the very same ones r
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 
 from paude import report
-from paude.backends.podman import containers, engine, proxies
+from paude.backends.podman import containers, engine
 from paude.backends.podman.containers import Identity, Limits, Spec, name_of, secret_name
 from paude.backends.podman.engine import Engine, labels_of
 from paude.backends.podman.pods import Pod
 from paude.egress import squid
 from paude.egress.allowlist import Allowlist
-from paude.errors import Leftover, NameTaken, PaudeError
+from paude.errors import Leftover, NameTaken, PaudeError, PodFailed
 from paude.images import ensure
 from paude.images.build import BuildSettings, build, in_storage, local_name
 from paude.images.context import ImageSpec
@@ -73,6 +75,10 @@ class Place:
     remains: Mapping[str, Mapping[str, object]]
 
 
+Watch = Callable[[], Coroutine[Any, Any, None]]
+"""Does not return, and raises when what it watches has ended."""
+
+
 class Start:
     """The steps, for one request."""
 
@@ -122,33 +128,47 @@ class Start:
     @asynccontextmanager
     async def make_permits(self, place: Place) -> AsyncIterator[None]:
         """The directory in memory in which the gate keeps the agent's permission to run."""
-        name = self._name("run")
+        async with self._volume(place, "run", containers.permits(self._request.identity)):
+            yield
+
+    @asynccontextmanager
+    async def open_sockets(self, place: Place) -> AsyncIterator[None]:
+        """The directory through which the session and its proxy meet."""
+        if not self._request.walled:
+            yield
+            return
+        async with self._volume(place, "sockets", containers.sockets(self._request.identity)):
+            yield
+
+    @asynccontextmanager
+    async def _volume(self, place: Place, part: str, words: Sequence[str]) -> AsyncIterator[None]:
+        name = self._name(part)
         async with self._durable(lambda: place.engine.remove("volume", name)):
-            if await place.engine.inspect("volume", name) is None:
-                await place.engine.run(*containers.permits(self._spec), doing="create the session's permits")
+            if self._request.fresh or await place.engine.inspect("volume", name) is None:
+                await place.engine.run(*words, doing=f"create the volume {name}")
             yield
 
     @asynccontextmanager
     async def store_secrets(self, place: Place, keys: SessionKeys) -> AsyncIterator[None]:
-        """The ssh keys of both ends, and what the agent works with: they go in by stdin."""
-        wanted = self._request
-        contents = {"gate": keys.gate_secret(), "agent": keys.agent_secret(), "credentials": dict(wanted.credentials)}
-        secrets = {
-            secret_name(wanted.identity, part, file): (part, data)
-            for part, files in contents.items()
-            for file, data in files.items()
-        }
-        async with self._durable(lambda: place.engine.remove("secret", *secrets)):
-            if not wanted.fresh:
-                await place.engine.remove("secret", *secrets)
-            async with anyio.create_task_group() as tasks:
-                for name, (part, data) in secrets.items():
-                    tasks.start_soon(self._store, place.engine, name, part, data)
+        """The ssh keys of both ends, and what the agent works with."""
+        credentials = dict(self._request.credentials)
+        contents = {"gate": keys.gate_secret(), "agent": keys.agent_secret(), "credentials": credentials}
+        async with self._stored(place, contents):
             yield
 
-    async def _store(self, podman: Engine, name: str, part: str, data: bytes) -> None:
-        own = containers.labels(self._request.identity, "secret", part=part)
-        await podman.run("secret", "create", *own, name, "-", stdin=data, doing="store a secret")
+    @asynccontextmanager
+    async def _stored(self, place: Place, contents: Mapping[str, Mapping[str, bytes]]) -> AsyncIterator[None]:
+        """Files as podman's secrets: they go in by stdin."""
+        identity = self._request.identity
+        names = [secret_name(identity, part, file) for part, files in contents.items() for file in files]
+        async with self._durable(lambda: place.engine.remove("secret", *names)):
+            if not self._request.fresh:
+                await place.engine.remove("secret", *names)
+            async with anyio.create_task_group() as tasks:
+                for part, files in contents.items():
+                    for file, data in files.items():
+                        tasks.start_soon(store, place.engine, identity, part, file, data)
+            yield
 
     async def build_gate_image(self, podman: Engine) -> str:
         """The gate's image in the local storage."""
@@ -167,17 +187,17 @@ class Start:
         name = local_name(image, tag)
         return name if await in_storage(name) else await build(image, tag, self._request.build)
 
-    async def open_sockets(self, podman: Engine, permits: None) -> None:
-        """The directory through which the session and its proxy meet."""
-        if self._request.walled:
-            await proxies.open_sockets(podman, self._spec.allowlist)
-
-    async def run_proxy(self, podman: Engine, image: str, sockets: None) -> None:
-        """The proxy of this allowlist; the next session with the same list finds it warm."""
-        if self._request.walled:
-            files = squid.files(self._request.allowlist)
-            wanted = proxies.Wanted(self._spec.allowlist, image, self._request.proxy_network, files)
-            await proxies.ensure(podman, wanted, self._paths)
+    @asynccontextmanager
+    async def run_proxy(self, place: Place, image: str, sockets: None) -> AsyncIterator[Watch]:
+        """The session's proxy, which answers a little later; gives what tells if it never does."""
+        if not self._request.walled:
+            yield anyio.sleep_forever
+            return
+        settings = {name: text.encode() for name, text in squid.files(self._request.allowlist).items()}
+        async with self._stored(place, {"proxy": settings}):
+            words = containers.proxy(self._spec, image, self._request.proxy_network)
+            async with self._container(place, "proxy", words) as made:
+                yield partial(_until_ended, place.engine, made)
 
     @asynccontextmanager
     async def make_network(self, place: Place, image: str, sockets: None) -> AsyncIterator[str]:
@@ -210,8 +230,7 @@ class Start:
         async with self._durable(lambda: place.engine.remove_containers([name])):
             if known:
                 await place.engine.remove_containers([name])
-            doing = f"start the session's {part}"
-            yield (await place.engine.run("run", "--detach", f"--label={SPEC}={spec}", *words, doing=doing))[-64:]
+            yield await run(place.engine, part, words)
 
     def _name(self, part: str = "") -> str:
         return name_of(self._request.identity.name, part)
@@ -243,3 +262,22 @@ class Start:
         left = PaudeError("not everything could be taken back", why=f"parts of {name} are still there")
         left.leftovers = (Leftover("session", name, f"paude stop {name} --discard"),)
         return left
+
+
+async def store(podman: Engine, identity: Identity, part: str, file: str, data: bytes) -> None:
+    """One file of the session as a secret of podman's."""
+    own, name = containers.labels(identity, "secret", part=part), secret_name(identity, part, file)
+    await podman.run("secret", "create", *own, name, "-", stdin=data, doing="store a secret")
+
+
+async def run(podman: Engine, part: str, words: Sequence[str]) -> str:
+    """Start a container of the session; gives its id."""
+    own = f"--label={SPEC}={containers.digest(words)}"
+    return (await podman.run("run", "--detach", own, *words, doing=f"start the session's {part}"))[-64:]
+
+
+async def _until_ended(podman: Engine, proxy: str) -> None:
+    await podman.run("wait", proxy, doing="watch the proxy")
+    said: list[str] = []
+    await podman.logs(proxy, said.append, follow=False)
+    raise PodFailed("the proxy has ended", why="\n".join(said[-5:]), hint="`podman logs` of it tells more")

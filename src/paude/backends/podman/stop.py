@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from paude.backends.podman import engine, proxies
+from paude.backends.podman import engine
 from paude.backends.podman.containers import name_of
 from paude.backends.podman.engine import Engine, labels_of
 from paude.backends.podman.pods import Pod
@@ -50,25 +50,20 @@ class Stop:
             if secret is not None and _labels_of_secret(secret).get("paude.io/session-uid") == self.record.uid:
                 await podman.remove("secret", name)
 
-    async def delete_permits(self, podman: Engine) -> str:
-        """The directory of the agent's permission; gives the allowlist that the session used."""
-        name = name_of(self.record.name, "run")
-        known = await podman.inspect("volume", name)
-        if known is None or labels_of(known).get("paude.io/session-uid") != self.record.uid:
-            return ""
-        await podman.remove("volume", name)
-        return labels_of(known).get("paude.io/uses", "")
-
-    async def delete_proxy(self, podman: Engine, allowlist: str) -> None:
-        """The proxy, when no other session uses it."""
-        for one in {allowlist, self.record.allowlist} - {""}:
-            await proxies.remove_unused(podman, one, self.paths)
+    async def delete_meeting_places(self, podman: Engine) -> None:
+        """The directories of the agent's permission, and of the proxy's socket."""
+        await self._remove_volumes(podman, "run", "sockets")
 
     async def delete_volume(self, podman: Engine) -> None:
         """The workspace's copy, and with it the name."""
-        known = await podman.inspect("volume", name_of(self.record.name))
-        if known is not None and labels_of(known).get("paude.io/session-uid") == self.record.uid:
-            await podman.remove("volume", name_of(self.record.name))
+        await self._remove_volumes(podman, "")
+
+    async def _remove_volumes(self, podman: Engine, *parts: str) -> None:
+        for part in parts:
+            name = name_of(self.record.name, part)
+            known = await podman.inspect("volume", name)
+            if known is not None and labels_of(known).get("paude.io/session-uid") == self.record.uid:
+                await podman.run("volume", "rm", name, doing=f"remove the volume {name}")
 
     @property
     def _mine(self) -> str:
