@@ -85,7 +85,7 @@ class Laptop:
         return keys
 
     async def choose_what_goes_out(self) -> Outgoing:
-        """Which files travel, decided here and now. Raises UsageError when nobody agreed to what is more than before."""
+        """Which files travel, decided here and now. Raises UsageError for more than before that nobody agreed to."""
         chosen, more = await decided.decide(self.paths, self._workspace)
         decided.check(more, self.agreed)
         await anyio.to_thread.run_sync(decided.save, self.paths, self._workspace, chosen)

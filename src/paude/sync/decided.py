@@ -10,8 +10,35 @@ import json
 import os
 from pathlib import Path
 
+from paude.errors import UsageError
 from paude.settings import Paths
+from paude.sync import selection
 from paude.sync.selection import Outgoing
+from paude.sync.shown import visible
+
+LISTED = 20
+
+
+async def decide(paths: Paths, workspace: Path) -> tuple[Outgoing, tuple[str, ...]]:
+    """What goes out by the rules as they are now, and what of it the last start did not send."""
+    chosen = await selection.outgoing(workspace)
+    before = load(paths, workspace)
+    if before is None or before.ignores == chosen.ignores:
+        return chosen, ()
+    return chosen, await selection.newly_sent(workspace, before, chosen)
+
+
+def check(more: tuple[str, ...], agreed: tuple[str, ...] | None) -> None:
+    """Raises UsageError when something of `more` was not agreed to; None agrees to anything."""
+    asked = [] if agreed is None else [path for path in more if path not in set(agreed)]
+    if not asked:
+        return
+    shown = [visible(path) for path in asked[:LISTED]]
+    raise UsageError(
+        "this start would send what the last one did not",
+        why="\n".join([*shown, *([f"… and {len(asked) - LISTED} more"] if len(asked) > LISTED else [])]),
+        hint="the rules in the workspace have changed: look at .gitignore and .paudeignore, or agree with --yes",
+    )
 
 
 def _file(paths: Paths, workspace: Path) -> Path:
