@@ -10,7 +10,7 @@ from paude.cli import options
 from paude.cli.app import in_loop, put
 from paude.errors import UsageError
 
-CONTAINERS = ("gate", "fence", "agent")
+CONTAINERS = ("gate", "fence", "agent", "proxy", "net")
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +20,9 @@ def register(app: typer.Typer) -> None:
 
 def logs(
     name: options.Name = None,
-    container: Annotated[str, typer.Option("--container", "-c", help="gate, fence or agent.")] = "gate",
+    container: Annotated[
+        str, typer.Option("--container", "-c", help="gate, fence or agent; on Podman gate, agent, proxy or net.")
+    ] = "gate",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
     previous: Annotated[bool, typer.Option("--previous", help="Of the container that ran before.")] = False,
 ) -> None:
@@ -29,17 +31,13 @@ def logs(
         raise UsageError(f"there is no container {container!r}", hint="containers: " + ", ".join(CONTAINERS))
 
     async def show() -> None:
-        from paude.backends.kubernetes.pods import log_lines, pod_name
-        from paude.backends.kubernetes.stop import connected
         from paude.cli.choose import record_of
+        from paude.plans.look import log
         from paude.process import clean
         from paude.settings import Paths
 
         paths = Paths.from_environment()
         record = record_of(name, paths)
-        async with connected(record, paths) as cluster:
-            lines = log_lines(cluster, pod_name(record.name), container, follow=follow, previous=previous)
-            async for line in lines:
-                put(clean(line))
+        await log(record, paths, container, lambda line: put(clean(line)), follow=follow, previous=previous)
 
     in_loop(show)

@@ -13,8 +13,8 @@ from paude.cli.app import in_loop, put, say
 from paude.errors import PaudeError, UsageError
 
 if TYPE_CHECKING:
-    from paude.backends.kubernetes.kubeconfig import Target
     from paude.backends.base import Listed
+    from paude.backends.kubernetes.kubeconfig import Target
     from paude.settings import Paths
 
 SCHEMA = 1
@@ -102,7 +102,6 @@ def age(seconds: float) -> str:
 async def _collect() -> tuple[list[Row], list[str]]:
     import anyio
 
-    from paude.backends.kubernetes.kubeconfig import Target
     from paude.settings import Paths
 
     paths = Paths.from_environment()
@@ -119,24 +118,49 @@ async def _collect() -> tuple[list[Row], list[str]]:
         except (PaudeError, TimeoutError) as error:
             troubles.append(f"{target.server}, namespace {target.namespace}: {error or 'no answer'}")
 
+    async def ask_podman() -> None:
+        from paude.backends.podman import engine, listing
+
+        try:
+            with anyio.fail_after(PATIENCE_S):
+                listed.extend(await listing.sessions(await engine.connect()))
+        except (PaudeError, TimeoutError) as error:
+            troubles.append(f"podman: {error or 'no answer'}")
+
+    here = _asks_podman(paths)
     async with anyio.create_task_group() as tasks:
-        for target in _targets(paths, troubles):
+        if here:
+            tasks.start_soon(ask_podman)
+        for target in _targets(paths, troubles, alone=not here):
             tasks.start_soon(ask, target)
     rows = {(one.server, one.namespace, one.name): _row(one) for one in listed}
     return sorted(rows.values(), key=lambda row: (row.age_s, row.name)), troubles
 
 
-def _targets(paths: Paths, troubles: list[str]) -> list[Target]:
+def _asks_podman(paths: Paths) -> bool:
+    """Whether podman is here, or a session of it is remembered."""
+    import shutil
+
+    from paude.backends.base import PODMAN
+    from paude.sessions import records
+    from paude.sessions.records import Record
+
+    known = (found for found in records.load_all(paths) if isinstance(found, Record))
+    return shutil.which("podman") is not None or any(record.backend == PODMAN for record in known)
+
+
+def _targets(paths: Paths, troubles: list[str], *, alone: bool) -> list[Target]:
     """The clusters that records pin, and the current context's; each server and namespace once."""
     from pathlib import Path
 
+    from paude.backends.base import KUBERNETES
     from paude.backends.kubernetes import kubeconfig
     from paude.sessions import records
     from paude.sessions.records import Record
 
     found = {}
     for record in records.load_all(paths):
-        if not isinstance(record, Record) or not record.server:
+        if not isinstance(record, Record) or not record.server or record.backend != KUBERNETES:
             continue
         files = [Path(f) for f in record.kubeconfig]
         try:
@@ -148,7 +172,7 @@ def _targets(paths: Paths, troubles: list[str]) -> list[Target]:
         current = kubeconfig.choose(kubeconfig.files_from(None))
         found.setdefault((current.server, current.namespace), current)
     except PaudeError as error:
-        if not found:
+        if not found and alone:
             troubles.append(str(error))
     return list(found.values())
 

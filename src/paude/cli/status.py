@@ -12,6 +12,10 @@ from paude.cli import options
 from paude.cli.app import in_loop, put
 from paude.errors import PaudeError, UsageError
 
+_SHOWN = (
+    "session", "state", "reason", "agent", "workspace", "backend", "namespace", "server", "allowed", "fence", "sync",
+)  # fmt: skip
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -28,7 +32,7 @@ def status(
     if output == "json":
         put(json.dumps(facts, indent=1, default=str))
         return
-    for key in ("session", "state", "reason", "agent", "workspace", "namespace", "server", "allowed", "fence", "sync"):
+    for key in _SHOWN:
         if facts.get(key):
             put(f"{key + ':':<12}{facts[key] if not isinstance(facts[key], dict) else facts[key]['summary']}")
     for warning in facts.get("warnings", ()):
@@ -38,13 +42,8 @@ def status(
 
 
 async def _facts(name: str | None) -> dict[str, Any]:
-    from paude.backends.kubernetes.pods import pod_name
-    from paude.backends.kubernetes.stop import Stop, connected
-    from paude.backends.kubernetes.wall import warnings_of
     from paude.cli.choose import record_of
-    from paude.gate.client import Gate
-    from paude.gate.connect import gate_of
-    from paude.sessions.states import derive
+    from paude.plans.look import look
     from paude.settings import Paths
 
     paths = Paths.from_environment()
@@ -54,22 +53,18 @@ async def _facts(name: str | None) -> dict[str, Any]:
         "session": record.name,
         "agent": record.agent,
         "workspace": record.workspace,
+        "backend": record.backend,
         "namespace": record.namespace,
         "server": record.server,
         "allowed": ", ".join(record.hosts) or "nothing",
     }
-    async with connected(record, paths) as cluster:
-        facts["warnings"] = await warnings_of(cluster, record, paths)
-        pod = await cluster.get("Pod", pod_name(record.name))
-        running = await Stop(record, paths).find_pod(cluster)
-        seen = derive(pod)
-        if running is not None:
-            async with gate_of(running, record.name, paths) as connection:
-                gate = await Gate(connection).status()
-            facts["fence"] = {"summary": f"{gate.fence.state}, seen {gate.fence.at}", **asdict(gate.fence)}
-            facts["gate"] = asdict(gate)
-            seen = derive(pod, asdict(gate))
-    facts |= {"state": str(seen.state), "reason": seen.reason, "hint": seen.hint}
+    found = await look(record, paths)
+    facts["warnings"] = list(found.warnings)
+    if found.gate is not None:
+        fence = found.gate.fence
+        facts["fence"] = {"summary": f"{fence.state}, seen {fence.at}", **asdict(fence)}
+        facts["gate"] = asdict(found.gate)
+    facts |= {"state": str(found.seen.state), "reason": found.seen.reason, "hint": found.seen.hint}
     facts["sync"] = await _sync(record.name)
     return facts
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
 from paude.backends.base import PODMAN
-from paude.backends.kubernetes.cluster import Cluster
-from paude.backends.kubernetes.stop import connected
 from paude.errors import ConnectionLost, NotFound
 from paude.plans.live import Live, by_supervisor
 from paude.sessions import records
@@ -19,7 +18,9 @@ from paude.settings import Paths
 from paude.supervisor.server import serve
 from paude.sync.daemon import Daemon, daemon
 from paude.tunnel.base import Dialer
-from paude.tunnel.portforward import PodPortForward
+
+if TYPE_CHECKING:
+    from paude.backends.kubernetes.cluster import Cluster
 
 
 @asynccontextmanager
@@ -52,6 +53,9 @@ async def supervise(paths: Paths) -> None:
 
                 return dialer(record.name)
             where = (record.server, record.namespace, record.user)
+            from paude.backends.kubernetes.stop import connected
+            from paude.tunnel.portforward import PodPortForward
+
             async with opening:
                 if where not in clusters:
                     clusters[where] = await stack.enter_async_context(connected(record, paths))

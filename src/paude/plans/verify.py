@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from paude.backends.kubernetes.stop import connected
-from paude.backends.kubernetes.wall import standing
+from paude.backends.base import PODMAN
+from paude.egress.allowlist import Allowlist
 from paude.errors import NotFound
 from paude.gate.client import Gate, Probe
 from paude.gate.connect import gate_of
@@ -27,6 +27,11 @@ class Proof:
 
 async def prove(record: Record, paths: Paths) -> Proof:
     """Make every probe. Raises NotFound when the session's gate does not run, UsageError when it has no wall."""
+    if record.backend == PODMAN:
+        return await _on_podman(record, paths)
+    from paude.backends.kubernetes.stop import connected
+    from paude.backends.kubernetes.wall import standing
+
     async with connected(record, paths) as cluster:
         now = await standing(cluster, record, paths)
         if now.pod is None:
@@ -35,3 +40,15 @@ async def prove(record: Record, paths: Paths) -> Proof:
         host = next(iter(now.allowlist.exact), "")
         async with gate_of(now.pod, record.name, paths) as connection:
             return Proof(record.name, await Gate(connection).verify(host))
+
+
+async def _on_podman(record: Record, paths: Paths) -> Proof:
+    from paude.backends.podman import engine
+    from paude.backends.podman.stop import Stop
+
+    running = await Stop(record, paths).find_pod(await engine.connect())
+    if running is None:
+        raise NotFound(f"the gate of {record.name} does not run", hint="see `paude status`")
+    host = next(iter(Allowlist(record.hosts).exact), "")
+    async with gate_of(running, record.name, paths) as connection:
+        return Proof(record.name, await Gate(connection).verify(host))

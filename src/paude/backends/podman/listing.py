@@ -32,6 +32,12 @@ async def sessions(podman: Engine) -> list[Listed]:
     ]
 
 
+async def containers_of(podman: Engine, uid: str) -> list[Object]:
+    """The containers of one session."""
+    mine = f"label=paude.io/session-uid={uid}"
+    return await podman.objects("ps", "--all", "--filter", mine, doing="look for the session's containers")
+
+
 def _listed(volume: Object, containers: list[Object]) -> Listed:
     labels = labels_of(volume)
     uid = labels.get("paude.io/session-uid", "")
