@@ -135,6 +135,6 @@ def of(laptop: Laptop, admin: Admin, space: str, name: str = "project") -> Here:
     """A project of this laptop, whose temporary files are its own."""
     temporary = laptop.home / ".t"
     temporary.mkdir(exist_ok=True)
-    laptop.env["TMPDIR"] = str(temporary)
+    laptop.env |= {"TMPDIR": str(temporary), "PAUDE_BACKEND": "kubernetes"}
     directory = laptop.home / name
     return Here(laptop, admin, directory if directory.exists() else laptop.workspace(name), space)

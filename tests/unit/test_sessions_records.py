@@ -199,3 +199,19 @@ def test_the_lock_is_free_after_an_error(paths: Paths) -> None:
 
     with records.locked(paths, "one"):
         pass
+
+
+def test_what_a_killed_start_left_without_a_record_is_swept_and_nothing_else(paths: Paths) -> None:
+    records.save(paths, record("whole"))
+    for name in ("killed", "begins", "Not A Name"):
+        (paths.session(name)).mkdir()
+        (paths.session(name) / "progress").write_text("connect: started\n")
+    (paths.sessions / "file").write_text("")
+    with records.locked(paths, "begins"):
+        records.sweep(paths)
+    assert {entry.name for entry in paths.sessions.iterdir()} == {"whole", "begins", "Not A Name", "file"}
+    assert isinstance(records.load(paths, "whole"), Record)
+
+
+def test_sweeping_before_the_first_session_is_no_error(paths: Paths) -> None:
+    records.sweep(paths)

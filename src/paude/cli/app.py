@@ -176,11 +176,13 @@ def put(text: str) -> None:
 
 def fail(error: PaudeError) -> None:
     """Print what failed, why, what to do, what is left; leave with the error's exit code."""
-    say(f"error: {error.what}")
-    for line in error.why.splitlines():
+    from paude.process import clean
+
+    say(f"error: {clean(error.what)}")
+    for line in clean(error.why).splitlines():
         say(f"  {line}")
     if error.hint:
-        say(f"\nhint: {error.hint}")
+        say(f"\nhint: {clean(error.hint)}")
     for left in error.leftovers:
         say(f"left behind: {left.kind} {left.name}; remove it with: {left.command}")
     sys.exit(error.exit_code)

@@ -53,6 +53,7 @@ async def start_session(
     Raises StepFailed or TimedOut; everything that this run made is taken back then.
     """
     laptop = prepared.laptop
+    await anyio.to_thread.run_sync(records.sweep, laptop.paths)
     with records.locked(laptop.paths, laptop.name):
         if prepared.stale is not None and prepared.stale.server:
             await take_down(prepared.stale, laptop.paths, display, keep_volume=False, limit_s=limit_s)

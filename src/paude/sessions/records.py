@@ -173,6 +173,16 @@ def forget(paths: Paths, name: str) -> None:
         raise SettingsError(f"{directory} cannot be removed", why=str(exc)) from exc
 
 
+def sweep(paths: Paths) -> None:
+    """Remove directories that no session has: what a start left that was killed before it wrote its record."""
+    found = paths.sessions.glob("*") if paths.sessions.is_dir() else ()
+    for directory in [one for one in found if not (one / _FILE).exists()]:
+        # Who holds the lock is just beginning, and what cannot be a session's name is not ours.
+        with contextlib.suppress(PaudeError), locked(paths, directory.name):
+            if not (directory / _FILE).exists():
+                forget(paths, directory.name)
+
+
 @contextlib.contextmanager
 def locked(paths: Paths, name: str) -> Iterator[None]:
     """Keep other paude commands of this user away from the session while the block runs.

@@ -1,0 +1,278 @@
+"""The command line as its users see it: words in, words and exit codes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from paude.cli import app
+from paude.cli.choose import record_of
+from paude.cli.sessions import Row, age, show
+from paude.errors import Leftover, NotFound, PaudeError, SettingsError, UsageError
+from paude.plans.request import Gift, Wishes, prepare
+from paude.sessions import records
+from paude.sessions.records import Record
+from paude.settings import Paths
+
+AWKWARD = ["-p", 'fix "the" tests', "it's", "$HOME `id` \\", "", "--name", "-n", "--", "é\nline"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "home" / "project").mkdir(parents=True)
+    return tmp_path / "home"
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Nothing of this machine: no kubeconfig, no sessions."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "XDG_STATE_HOME": str(home / ".state"),
+        "XDG_CACHE_HOME": str(home / ".cache"),
+        "XDG_RUNTIME_DIR": str(home / ".run"),
+        "PAUDE_BACKEND": "kubernetes",
+        "PAUDE_BASE_IMAGE": "localhost/none",  # nothing here may get as far as asking a registry
+    }
+
+
+def paude(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "paude", *words],
+        env=environment(home),
+        cwd=home / "project",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def python(home: Path, program: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(home),
+        cwd=home / "project",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["start", "--help"]], ids=" ".join)
+def test_asking_for_help_costs_no_library(home: Path, words: list[str]) -> None:
+    program = f"""
+import sys
+sys.argv = ["paude", *{words!r}]
+from paude.__main__ import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code
+heavy = {{"kr8s", "asyncssh", "rich", "anyio", "httpx", "yaml", "websockets", "cryptography"}}
+print("HEAVY", sorted(heavy & set(sys.modules)))
+"""
+    assert python(home, program).splitlines()[-1] == "HEAVY []"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["nonsense"], 2, "nonsense"),
+        (["start", "--nonsense"], 2, "--nonsense"),
+        (["start", "--agent", "nobody"], 2, "agents: claude, shell"),
+        (["start", "/"], 2, "hint: "),
+        (["start", "missing"], 2, "missing"),
+        (["start", "--agent", "shell", "--detach"], 2, "there is no kubeconfig"),
+        (["start", "--agent", "shell", "--progress", "loud"], 2, "loud"),
+        (["start", "--agent", "shell", "--name", "Not A Name"], 2, "cannot be a session's name"),
+        (["attach"], 4, "there is no session"),
+        (["attach", "nobody"], 4, "known on this machine: none"),
+        (["stop"], 4, "there is no session"),
+        (["stop", "nobody"], 4, "there is no session nobody"),
+        (["stop", "--keep-workspace", "--discard"], 2, "exclude each other"),
+        (["status", "nobody"], 4, "there is no session nobody"),
+        (["status", "-o", "xml"], 2, "formats: text, json"),
+        (["sessions", "-o", "xml"], 2, "formats: "),
+        (["logs", "-c", "squid"], 2, "containers: gate, fence, agent"),
+        (["exec", "nobody"], 2, "there is no command"),
+        (["exec", "nobody", "--", "true"], 4, "there is no session nobody"),
+        (["cp", "one"], 2, "a source and a target"),
+        (["cp", "one", "two"], 2, "NAME:PATH"),
+        (["cp", "one", "nobody:two"], 4, "there is no session nobody"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_cannot_be_done_is_said_with_its_exit_code(home: Path, words: list[str], code: int, says: str) -> None:
+    done = paude(home, *words)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    sessions = home / ".state/paude/sessions"
+    assert not sessions.exists() or list(sessions.iterdir()) == []
+
+
+def test_stop_all_without_sessions_is_done(home: Path) -> None:
+    done = paude(home, "stop", "--all")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "no session to stop" in done.stderr
+
+
+def test_words_after_two_dashes_are_not_paudes(home: Path) -> None:
+    program = f"""
+import json, sys
+sys.argv = ["paude", "start", "--agent", "shell", "--dry-run", "--", *{AWKWARD!r}]
+from paude.cli import app
+try:
+    app.run()
+except SystemExit as end:
+    assert not end.code
+print(json.dumps(app.passed_on()))
+"""
+    assert json.loads(python(home, program).splitlines()[-1]) == AWKWARD
+
+
+def test_the_agent_gets_its_words_unchanged(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, value in environment(home).items():
+        monkeypatch.setenv(key, value)
+    wishes = Wishes(workspace=home / "project", agent="shell", arguments=tuple(AWKWARD))
+    prepared = prepare(wishes, Paths.from_environment(), Gift())
+    assert list(prepared.cluster.command) == ["bash", "-l", *AWKWARD]
+
+
+def test_a_dry_run_prints_the_plan_and_does_nothing(home: Path) -> None:
+    done = paude(home, "start", "--agent", "shell", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "start"
+    assert any("create pod" in line and "apply session policy" in line.partition("←")[2] for line in lines)
+    assert not (home / ".state/paude/sessions").exists()
+
+
+def test_without_sessions_bare_paude_says_what_comes_next(home: Path) -> None:
+    done = paude(home)
+    assert done.returncode == 0
+    assert "paude start" in done.stdout
+
+
+def test_data_is_on_stdout_and_trouble_on_stderr(home: Path) -> None:
+    done = paude(home, "sessions", "-o", "json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == {"schema": 1, "sessions": []}
+    assert "there is no kubeconfig" in done.stderr
+    assert paude(home, "sessions", "-o", "name").stdout == ""
+
+
+def test_an_error_is_printed_with_why_what_next_and_what_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    error = SettingsError("it failed", why="one\ntwo", hint="do this")
+    error.leftovers = (Leftover("pod", "x", "kubectl delete pod x"),)
+    with pytest.raises(SystemExit) as caught:
+        app.fail(error)
+    assert caught.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == (
+        "error: it failed\n  one\n  two\n\nhint: do this\nleft behind: pod x; remove it with: kubectl delete pod x\n"
+    )
+
+
+def test_an_errors_words_never_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        app.fail(PaudeError("a\x1b[2Jb", why="c\x1b]0;title\x07d\re", hint="f\x9bg"))
+    printed = capsys.readouterr().err
+    assert not {"\x1b", "\x07", "\r", "\x9b"} & set(printed)
+
+
+# --- which session ---
+
+
+def record(name: str, *, at: int = 1, committed: bool = True) -> Record:
+    made = f"2026-01-01T00:00:{at:02}+00:00"
+    return Record(name, "0" * 16, "kubernetes", f"/{name}", "shell", made, committed=committed)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(*(tmp_path / part for part in ("state", "run", "config", "cache")))
+
+
+def test_the_most_recent_session_is_the_default(paths: Paths) -> None:
+    for one in (record("old", at=1), record("new", at=3), record("killed", at=5, committed=False)):
+        records.save(paths, one)
+    assert record_of(None, paths).name == "new"
+    assert record_of("old", paths).name == "old"
+
+
+def test_without_a_finished_one_an_unfinished_session_can_be_stopped(paths: Paths) -> None:
+    records.save(paths, record("killed", committed=False))
+    assert record_of(None, paths).name == "killed"
+
+
+def test_a_session_that_is_not_known_is_answered_with_those_that_are(paths: Paths) -> None:
+    records.save(paths, record("mine"))
+    with pytest.raises(NotFound) as caught:
+        record_of("yours", paths)
+    assert "mine" in caught.value.why
+
+
+def test_a_damaged_record_is_no_missing_session(paths: Paths) -> None:
+    records.save(paths, record("mine"))
+    (paths.session("mine") / "record.json").write_text("{")
+    with pytest.raises(SettingsError):
+        record_of("mine", paths)
+
+
+@pytest.mark.parametrize("name", ["../etc", "", "A", "a" * 47])
+def test_what_cannot_be_a_name_is_a_matter_of_usage(paths: Paths, name: str) -> None:
+    with pytest.raises(UsageError):
+        record_of(name, paths)
+
+
+# --- tables ---
+
+
+def row(name: str, **more: object) -> Row:
+    facts: dict[str, object] = {
+        "name": name, "state": "running", "reason": "", "agent": "claude", "workspace": "/w", "age_s": 61.0,
+        "namespace": "n", "server": "https://s", "wall": "closed", "owner": "me", "uid": "u",
+    }  # fmt: skip
+    return Row(**{**facts, **more})  # type: ignore[arg-type]
+
+
+def test_the_table_has_a_line_for_each_session_in_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    show([row("a"), row("longer", state="parked", reason="idle")], wide=False, headers=True)
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert [line.split() for line in lines] == [
+        ["NAME", "STATE", "AGENT", "AGE", "WORKSPACE"],
+        ["a", "running", "claude", "61s", "/w"],
+        ["longer", "parked", "claude", "61s", "/w"],
+    ]
+    assert len({line.index(word) for line, word in zip(lines, ("AGENT", "claude", "claude"), strict=True)}) == 1
+    assert printed.err == "longer: idle\n"
+
+
+def test_a_wide_table_says_where_and_whose(capsys: pytest.CaptureFixture[str]) -> None:
+    show([row("a")], wide=True, headers=False)
+    assert capsys.readouterr().out.split() == ["a", "running", "claude", "61s", "/w", "n", "https://s", "closed", "me"]
+
+
+def test_nothing_makes_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    show([], wide=False, headers=False)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-5, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (7199, "119m"), (7200, "2h"), (2e5, "2d")]
+)
+def test_ages_are_written_as_kubectl_writes_them(seconds: float, text: str) -> None:
+    assert age(seconds) == text
