@@ -97,11 +97,12 @@ async def test_a_deleted_pod_comes_back_with_its_workspace_and_the_terminal_find
     async with attached(session.laptop, session.name) as one:
         await one.shell("lost=$((50+5)); echo =$lost=", "=55=")
         before, began = uid(kubectl, session.name), time.monotonic()
+        one.user.shown.clear()
         kubectl("delete", "pod", f"paude-{session.name}-0", "--grace-period=0", "--force", "--wait=false")
         until_another_pod(kubectl, session.name, before)
         until_tmux_answers(kubectl, session.name)
         print(f"the agent ran again after {time.monotonic() - began:.1f} s")  # noqa: T201
-        await one.user.sees(b"$ ", 40)
+        await one.user.sees(b":/workspace$ ", 60)
         # Another shell: what the first one knew is gone, what was in the workspace is not.
         await one.shell("cat keep/a.txt unsaved.txt; echo shell=$lost=", "shell==", 40)
         assert b"alpha" in one.user.shown
