@@ -68,8 +68,8 @@ class Peer:
 
 
 @contextmanager
-def peer(directory: Path) -> Iterator[Peer]:
-    """An sshd and empty directories for both ends; the daemon is the test's."""
+def peer(directory: Path, agent: Path | None = None) -> Iterator[Peer]:
+    """An sshd and empty directories for both ends; the daemon is the test's. `agent` takes the sync agent's place."""
     for name in ("state", "laptop", "pod", "agent", "server"):
         (directory / name).mkdir(parents=True)
     script = directory / "server" / "command"
@@ -77,7 +77,7 @@ def peer(directory: Path) -> Iterator[Peer]:
     script.write_text(
         COMMAND.format(
             data=directory / "agent",
-            agent=artifacts.path(f"bin/{machine}/mutagen-agent"),
+            agent=agent or artifacts.path(f"bin/{machine}/mutagen-agent"),
             sync=daemon.binary(),
             pod=directory / "pod",
         )
@@ -99,9 +99,9 @@ def _configure(paths: Paths, server: Sshd) -> None:
 
 
 @asynccontextmanager
-async def synced(directory: Path) -> AsyncIterator[Peer]:
+async def synced(directory: Path, agent: Path | None = None) -> AsyncIterator[Peer]:
     """Both ends with a running daemon, not yet joined; nothing here may take longer than a minute."""
-    with anyio.fail_after(60), peer(directory) as both:
+    with anyio.fail_after(60), peer(directory, agent) as both:
         async with daemon.daemon(both.paths):
             yield both
 

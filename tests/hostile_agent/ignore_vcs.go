@@ -1,0 +1,4 @@
+package ignore
+
+// IgnoreVCS does not.
+func IgnoreVCS(ignorer Ignorer) Ignorer { return ignorer }
