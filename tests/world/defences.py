@@ -1,0 +1,332 @@
+"""Takes one defence away at a time, in a copy of the checkout, and says which test noticed.
+
+A defence whose loss no test notices is not defended: then this fails.
+
+Usage: python -m world.defences [--full] [WORD...]: those whose name holds a word. The long form adds what needs images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = ("src", "tests", "containers", "sshd", "scripts", "pyproject.toml", "hatch_build.py")
+LIMIT_S = 900
+SQUID, POLICIES = "src/paude/egress/squid.py", "src/paude/egress/policies.py"
+PROXY = ("pytest", "tests/integration/test_proxy.py", "-k")
+OUT = (*PROXY, "does_not_get_out")
+UNIT_POLICIES = ("pytest", "tests/unit/test_egress_policies.py")
+GATE = ("pytest", "tests/integration/test_pod_gate_ssh.py")
+GUARD = ("pytest", "tests/unit/test_sync_guard.py")
+GRAPH = ("pytest", "tests/unit/test_plans_graph.py")
+PODS = ("pytest", "tests/unit/test_kubernetes_manifests.py")
+PLAN, MANIFESTS = "src/paude/plans/start.py", "src/paude/backends/kubernetes/manifests.py"
+FENCE = ("go", "test", "./internal/fence")
+
+
+@dataclass(frozen=True)
+class Defence:
+    """What is taken away (a pattern in a file, and what stands there instead), and the tests that should notice."""
+
+    name: str
+    file: str
+    pattern: str
+    instead: str
+    tests: tuple[str, ...]
+    full: bool = False
+
+
+def rule(name: str, line: str, tests: tuple[str, ...] = OUT) -> Defence:
+    """One of squid's rules, as the generator writes it."""
+    return Defence(f"squid: {name}", SQUID, rf'^ *yield "{re.escape(line)}"\n', "", tests)
+
+
+def option(name: str, line: str, instead: str) -> Defence:
+    """One or more lines of the gate's sshd."""
+    return Defence(f"sshd: {name}", "sshd/gate.conf", line, instead, GATE, full=True)
+
+
+DEFENCES = (
+    rule("only listed names", "http_access deny !listed"),
+    rule("no private addresses", "http_access deny private"),
+    rule("only tunnels", "http_access deny !CONNECT"),
+    rule("only port 443", "http_access deny !https"),
+    rule("the end of the ssl rules", "ssl_bump terminate all"),
+    rule("refusals of what is not TLS", "on_unsupported_protocol respond all", (*PROXY, "not_TLS or not TLS or ended")),
+    rule(
+        "no management pages", "http_access deny manager", ("pytest", "tests/unit/test_egress_squid.py", "-k", "order")
+    ),
+    rule("the last rule", "http_access deny all", ("pytest", "tests/unit/test_egress_squid.py", "-k", "order")),
+    Defence("squid: the server name of the tunnel", SQUID, r" sni\{number\} named", " named", OUT),
+    Defence("squid: the host of the tunnel", SQUID, r"hello to\{number\} sni", "hello sni", OUT),
+    Defence("squid: a server name at all", SQUID, r" named\"", '"', OUT),
+    Defence(
+        "squid: no reverse look-ups",
+        SQUID,
+        r"allowed dstdomain -n",
+        "allowed dstdomain",
+        (*PROXY, "an_address or order or reverse", "tests/unit/test_egress_squid.py"),
+    ),
+    Defence(
+        "squid: who asked, at the inner door",
+        SQUID,
+        r"log_uses_indirect_client on",
+        "log_uses_indirect_client off",
+        (*PROXY, "has_its_client"),
+    ),
+    Defence(
+        "squid: what a client claims of itself",
+        SQUID,
+        r"forwarded_for truncate",
+        "forwarded_for transparent",
+        (*PROXY, "has_its_client"),
+    ),
+    Defence("squid: log lines that cannot be forged", SQUID, r'"%#>rd"', '"%>rd"', (*PROXY, "log_tells")),
+    Defence("ranges: shared address space", "src/paude/egress/ranges.py", r' *"100\.64\.0\.0/10",\n', "", OUT),
+    Defence("ranges: link-local addresses", "src/paude/egress/ranges.py", r' *"169\.254\.0\.0/16",\n', "", OUT),
+    Defence(
+        "allowlist: wildcards of one owner only",
+        "src/paude/egress/hosts.py",
+        r"    if wild:\n        _check_width\(text, labels\)\n",
+        "",
+        ("pytest", "tests/unit/test_egress_allowlist.py"),
+    ),
+    Defence(
+        "allowlist: addresses are no names",
+        "src/paude/egress/hosts.py",
+        r"not _ALPHABETIC\.match\(labels\[-1\]\)",
+        "False",
+        ("pytest", "tests/unit/test_egress_allowlist.py"),
+    ),
+    Defence(
+        "allowlist: warnings",
+        "src/paude/egress/hosts.py",
+        r"    if reason is not None:",
+        "    if False:",
+        ("pytest", "tests/unit/test_egress_allowlist.py"),
+    ),
+    Defence(
+        "policy: the baseline denies egress",
+        POLICIES,
+        r'\{WALL: "closed"\}, ingress=\[\], egress=\[\]',
+        '{WALL: "closed"}, ingress=[], egress=[{}]',
+        UNIT_POLICIES,
+    ),
+    Defence(
+        "policy: both directions",
+        POLICIES,
+        r'"policyTypes": \["Ingress", "Egress"\]',
+        '"policyTypes": ["Ingress"]',
+        UNIT_POLICIES,
+    ),
+    Defence(
+        "policy: a session's own proxy only",
+        POLICIES,
+        r'_pods\(\{ROLE: "proxy", ALLOWLIST: digest\}\) for',
+        '_pods({ROLE: "proxy"}) for',
+        UNIT_POLICIES,
+    ),
+    Defence(
+        "policy: the proxy's port only",
+        POLICIES,
+        r'"to": proxies, "ports": \[_port\("TCP", PROXY_PORT\)\]',
+        '"to": proxies',
+        UNIT_POLICIES,
+    ),
+    Defence(
+        "policy: a proxy's users only",
+        POLICIES,
+        r'_pods\(\{USES: digest, ROLE: "agent"\}\)',
+        '_pods({ROLE: "agent"})',
+        UNIT_POLICIES,
+    ),
+    Defence("policy: public addresses only", POLICIES, r'"to": _public\(private\), ', "", UNIT_POLICIES),
+    Defence(
+        "policy: others' rules for egress",
+        "src/paude/egress/others.py",
+        r"return bool\(rules\)",
+        "return False and bool(rules)",
+        ("pytest", "tests/unit/test_egress_others.py"),
+    ),
+    Defence(
+        "blocked: only one's own",
+        "src/paude/egress/blocked.py",
+        r'client not in \{None, entry\["client"\]\} or ',
+        "",
+        ("pytest", "tests/unit/test_egress_blocked.py"),
+    ),
+    Defence(
+        "blocked: no control characters",
+        "src/paude/egress/blocked.py",
+        r"character if character\.isprintable\(\) else \"\?\"",
+        "character",
+        ("pytest", "tests/unit/test_egress_blocked.py"),
+    ),
+    Defence(
+        "fence: two clean rounds",
+        "containers/pod/internal/fence/judge.go",
+        r"cleanRounds = 2",
+        "cleanRounds = 1",
+        FENCE,
+    ),
+    Defence(
+        "fence: an open way is a leak",
+        "containers/pod/internal/fence/judge.go",
+        r"if saw\(round, Open\) \{",
+        "if false {",
+        FENCE,
+    ),
+    Defence(
+        "fence: a probe that was not sent",
+        "containers/pod/internal/fence/judge.go",
+        r"if saw\(round, Unproven\) \{",
+        "if false {",
+        FENCE,
+    ),
+    Defence(
+        "fence: without a proxy nothing is proven",
+        "containers/pod/internal/fence/judge.go",
+        r"if round\.Answer == nil \{\n\t\tj\.Rounds = 0\n\t\treturn Unreachable",
+        "if false {\n\t\tj.Rounds = 0\n\t\treturn Unreachable",
+        FENCE,
+    ),
+    Defence("guard: .git never comes out", "containers/mutagen/guard/tier1.txt", r"^\.git\n", "", GUARD),
+    Defence("guard: names are folded", "src/paude/sync/guard.py", r"fold\(name\)\n", "name\n", GUARD),
+    Defence(
+        "plan: the policy before the pod",
+        PLAN,
+        r"create_pod, gate_image, found, policy,",
+        "create_pod, gate_image, found, address,",
+        GRAPH,
+    ),
+    Defence(
+        "plan: the baseline before the policy",
+        PLAN,
+        r"apply_session_policy, anchor, baseline, address",
+        "apply_session_policy, anchor, anchor, address",
+        GRAPH,
+    ),
+    Defence("plan: others' policies before the pod", PLAN, r"volume, others\]", "volume]", GRAPH),
+    Defence(
+        "plan: the seed before leave",
+        PLAN,
+        r"release_agent, gate, after=\[marked, ",
+        "release_agent, gate, after=[",
+        GRAPH,
+    ),
+    Defence(
+        "pod: no token of the cluster",
+        MANIFESTS,
+        r'"automountServiceAccountToken": False',
+        '"automountServiceAccountToken": True',
+        PODS,
+    ),
+    Defence("pod: no DNS", MANIFESTS, r'"dnsPolicy": "None"', '"dnsPolicy": "ClusterFirst"', PODS),
+    Defence("pod: no capabilities", MANIFESTS, r' *"capabilities": \{"drop": \["ALL"\]\},\n', "", PODS),
+    Defence(
+        "pod: a read-only root", MANIFESTS, r'"readOnlyRootFilesystem": True', '"readOnlyRootFilesystem": False', PODS
+    ),
+    Defence("pod: the baseline selects it", MANIFESTS, r'\{"paude\.io/wall": "closed", ', "{", PODS),
+    option("the forced command", r"^ForceCommand .*\n", ""),
+    option("no terminal", r"^PermitTTY no\n", ""),
+    option(
+        "no forwarding", r"^(DisableForwarding|Allow\w*Forwarding|X11Forwarding|PermitTunnel|GatewayPorts) .*\n", ""
+    ),
+    option("only the session's user and key", r"^(AllowUsers|AuthenticationMethods|AuthorizedKeysFile) .*\n", ""),
+)
+
+
+@contextmanager
+def copy() -> Iterator[Path]:
+    """The checkout, with links instead of copies; images of it get names of their own."""
+    with tempfile.TemporaryDirectory(prefix="paude-defences-", dir=ROOT.parent) as name:
+        place = Path(name)
+        subprocess.run(["cp", "-al", *(str(ROOT / part) for part in COPIED), str(place)], check=True)
+        change(place / "tests/integration/podside/images.py", "localhost/paude-test-", "localhost/paude-mutant-")
+        yield place
+
+
+def change(file: Path, pattern: str, instead: str) -> str:
+    """Replaces in a file of the copy, never in what it is linked to; gives what was there."""
+    before = file.read_text()
+    after, times = re.subn(pattern, instead.replace("\\", "\\\\"), before, flags=re.MULTILINE)
+    if not times:
+        raise SystemExit(f"defences: nothing in {file.name} is like {pattern}")
+    write(file, after)
+    return before
+
+
+def write(file: Path, text: str) -> None:
+    file.unlink()
+    file.write_text(text)
+
+
+def noticed(place: Path, tests: Sequence[str]) -> str:
+    """The test that fails, or nothing when all pass. Raises SystemExit when they cannot be run."""
+    words = [*tests]
+    where = place
+    if words[0] == "pytest":
+        words = [sys.executable, "-m", *words, "-x", "-q", "-p", "no:cacheprovider", "--deselect=" + _FINGERPRINT]
+    else:
+        where = place / "containers/pod"
+    path = os.pathsep.join([str(place / "src"), str(place / "tests")])
+    env = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        words, cwd=where, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT_S
+    )
+    if done.returncode == 0:
+        return ""
+    found = re.search(r"^(?:FAILED|ERROR) (\S+(?:\[.*?\])?)|^\s*--- FAIL: (\S+)", done.stdout, re.MULTILINE)
+    if not found:
+        raise SystemExit(f"defences: {' '.join(words)} did not run:\n{(done.stdout + done.stderr)[-3000:]}")
+    return str(found[1] or found[2])
+
+
+# It notices any change of the text, so it would hide that no other test does.
+_FINGERPRINT = "tests/unit/test_egress_squid.py::test_a_changed_generator_has_a_new_generation"
+
+
+def main() -> int:
+    """Each defence on a line of its own; 1 when the loss of one went unnoticed."""
+    parser = argparse.ArgumentParser(prog="check-defences", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="also what needs images")
+    parser.add_argument("words", nargs="*", help="only defences whose name holds one of these")
+    chosen = parser.parse_args()
+    wanted = [d for d in DEFENCES if chosen.full or not d.full]
+    if chosen.words:
+        wanted = [d for d in DEFENCES if any(word in d.name for word in chosen.words)]
+    with copy() as place:
+        for tests in dict.fromkeys(
+            d.tests for d in wanted
+        ):  # the control: with all defences there is nothing to notice
+            if failed := noticed(place, tests):
+                print(f"{failed} fails with every defence in place: nothing can be told", flush=True)  # noqa: T201
+                return 1
+        lost = [d for d in wanted if not _tell(place, d)]
+    print(f"{len(wanted) - len(lost)} of {len(wanted)} defences are missed when they are gone")  # noqa: T201
+    return 1 if lost else 0
+
+
+def _tell(place: Path, defence: Defence) -> bool:
+    began = time.monotonic()
+    before = change(place / defence.file, defence.pattern, defence.instead)
+    try:
+        test = noticed(place, defence.tests)
+    finally:
+        write(place / defence.file, before)
+    print(f"{defence.name:44} {test or 'NOBODY NOTICED'}  ({time.monotonic() - began:.0f} s)", flush=True)  # noqa: T201
+    return bool(test)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
