@@ -67,6 +67,11 @@ class Paths:
         return self.sessions / name
 
 
+def clipboard_allowed() -> bool:
+    """Whether the agent's programs may write to the user's clipboard: PAUDE_CLIPBOARD=1. Never by default."""
+    return os.environ.get("PAUDE_CLIPBOARD") == "1"
+
+
 def _xdg(variable: str, default: Path) -> Path:
     value = os.environ.get(variable, "")
     return Path(value) if value.startswith("/") else default

@@ -6,25 +6,18 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
-import anyio
 import pytest
-from anyio.abc import ByteStream
 
-from paude.errors import ConnectionLost, LoginExpired, PaudeError, SessionGone, UsageError
+from attaching import attached
+from paude.errors import LoginExpired, PaudeError, SessionGone, UsageError
 from paude.ssh.screen import RESET
-from paude.ssh.shell import AgentEnded, AttachResult, Detached, Identity, Remote, State, Tempo, attach
+from paude.ssh.shell import AgentEnded, Detached, State, Tempo
 from paude.ssh.terminal import Terminal
-from paude.tunnel.link import Senses
-from relay import Relay, relay
 from ssh_server import Sshd, sshd
-from terminal_user import Tmux, User, tmux
-
-QUICK = Tempo(keepalive=0.3, silence=1.2, gone_after=0.3)
+from terminal_user import Tmux, tmux
 
 
 @pytest.fixture
@@ -37,88 +30,6 @@ def server(tmp_path: Path) -> Iterator[Sshd]:
 def agent(tmp_path: Path) -> Iterator[Tmux]:
     with tmux(tmp_path, "cat") as one:
         yield one
-
-
-@dataclass
-class Link:
-    """The dialer: TCP through a relay, or an error on demand."""
-
-    relay: Relay
-    error: PaudeError | None = None
-
-    async def dial(self, port: int) -> ByteStream:
-        if self.error is not None:
-            raise self.error
-        try:
-            return await anyio.connect_tcp("127.0.0.1", self.relay.port)
-        except OSError as exc:
-            raise ConnectionLost("no way", why=str(exc)) from exc
-
-
-@dataclass
-class Clock:
-    """The senses, as the test wants them."""
-
-    jump: float = 0.0
-    address: str | None = "192.0.2.1"
-
-    @property
-    def senses(self) -> Senses:
-        return Senses(lambda: anyio.current_time() + self.jump, anyio.current_time, lambda: self.address)
-
-
-@dataclass
-class Attached:
-    """A running attach and everything around it."""
-
-    user: User
-    link: Link
-    clock: Clock
-    states: list[State] = field(default_factory=list)
-    result: AttachResult | Exception | None = None
-    over: anyio.Event = field(default_factory=anyio.Event)
-    news: anyio.Event = field(default_factory=anyio.Event)
-
-    def told(self, state: State) -> None:
-        self.states.append(state)
-        self.news.set()
-        self.news = anyio.Event()
-
-    async def becomes(self, state: State, seconds: float = 30) -> None:
-        with anyio.fail_after(seconds):
-            while not self.states or self.states[-1] is not state:
-                await self.news.wait()
-
-    async def ends(self, seconds: float = 10) -> AttachResult | Exception | None:
-        with anyio.fail_after(seconds):
-            await self.over.wait()
-        return self.result
-
-
-@asynccontextmanager
-async def attached(server: Sshd, agent: Tmux, tempo: Tempo = QUICK) -> AsyncIterator[Attached]:
-    remote = Remote(server.port, server.user, str(agent.socket), ended=str(server.directory / "ended"))
-    identity = Identity(server.client.private_openssh, server.host.public_openssh)
-    user = User()
-    async with relay(("127.0.0.1", server.port)) as way, anyio.create_task_group() as tasks:
-        one = Attached(user, Link(way), Clock())
-
-        async def run() -> None:
-            terminal = Terminal(user.slave, user.slave, kind="xterm-256color")
-            try:
-                one.result = await attach(
-                    one.link, identity, terminal, remote=remote, senses=one.clock.senses, tempo=tempo, told=one.told
-                )
-            except PaudeError as exc:
-                one.result = exc
-            one.over.set()
-
-        tasks.start_soon(run)
-        try:
-            yield one
-        finally:
-            tasks.cancel_scope.cancel()
-    user.close()
 
 
 async def test_what_is_typed_arrives_and_what_is_shown_is_seen(server: Sshd, agent: Tmux):

@@ -11,59 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paude.ssh.filter import LONGEST_CLIPBOARD, LONGEST_TEXT, LONGEST_TITLE, TerminalFilter
-
-PASSES = {
-    "text in any script": "häuser, 日本語, ✓ │ 🦀\r\n".encode(),
-    "bell, backspace, tab, character sets": b"\a\b\t\x0e\x0fq",
-    "movement": b"\x1b[H\x1b[5;10H\x1b[3A\x1b[12G\x1b[40d\x1b7\x1b8\x1b[s\x1b[u",
-    "erasure": b"\x1b[K\x1b[1K\x1b[J\x1b[2J\x1b[5X\x1b[2P\x1b[3@\x1b[L\x1b[M",
-    "scrolling": b"\x1b[1;23r\x1b[2S\x1b[2T\x1bM\x1bD\x1b[r",
-    "colours": b"\x1b[0;1;38;5;12m\x1b[38;2;1;2;3;48:2::4:5:6m\x1b[4:3m\x1b[m",
-    "line drawing": b"\x1b(0lqk\x1b(B\x1b)0",
-    "alternate screen and title stack": b"\x1b[?1049h\x1b[22;0;0t\x1b[23;0;0t\x1b[?1049l",
-    "cursor": b"\x1b[?25l\x1b[?12;25h\x1b[2 q\x1b[0 q\x1b[34h",
-    "keypad and modified keys": b"\x1b[?1h\x1b=\x1b[?1l\x1b>\x1b[>4;2m\x1b[>4m",
-    "mouse, focus, paste, synchronized": b"\x1b[?1000h\x1b[?1002;1006h\x1b[?1004h\x1b[?2004h\x1b[?2026h\x1b[?2026l",
-    "titles": b"\x1b]0;vim - notes\x07\x1b]2;\xc3\xa4\x1b\\",
-    "links to the web": b"\x1b]8;id=a1;https://example.test/x?y=1\x1b\\here\x1b]8;;\x1b\\",
-    "the cursor's colour": b"\x1b]12;#ff8800\x07\x1b]112\x07",
-}
-
-REFUSED = {
-    "clipboard write": b"\x1b]52;c;cm0gLXJmIC8=\x07",
-    "clipboard read": b"\x1b]52;c;?\x1b\\",
-    "title report": b"\x1b[21t",
-    "window size, position, iconify": b"\x1b[18t\x1b[14t\x1b[3;0;0t\x1b[2t\x1b[8;5;5t",
-    "device attributes": b"\x1b[c\x1b[0c\x1b[>c\x1b[=c\x1bZ",
-    "version": b"\x1b[>q\x1b[>0q",
-    "status and cursor position": b"\x1b[5n\x1b[6n\x1b[?6n\x1b[?996n",
-    "mode and settings questions": b"\x1b[?2004$p\x1b[4$p\x1b[x\x1b[?u\x1b[1;1;1;1;1;1*y",
-    "DECRQSS": b"\x1bP$qm\x1b\\",
-    "XTGETTCAP": b"\x1bP+q544e\x1b\\",
-    "keys redefined": b"\x1bP0;1|17/726d202d7266\x1b\\",
-    "tmux pass-through": b"\x1bPtmux;\x1b\x1b]52;c;eA==\x07\x1b\\",
-    "control mode": b"\x1bP1000p%begin\x1b\\",
-    "sixel": b'\x1bPq"1;1;9999;9999#0~~~\x1b\\',
-    "kitty graphics from a file": b"\x1b_Gt=f,a=T;L2V0Yy9wYXNzd2Q=\x1b\\",
-    "privacy message, start of string": b"\x1b^x\x1b\\\x1bXy\x1b\\",
-    "screen's title": b"\x1bkname\x1b\\",
-    "iTerm2's files": b"\x1b]1337;File=name=eA==;inline=0:AAAA\x07",
-    "colours asked": b"\x1b]4;1;?\x07\x1b]10;?\x07\x1b]11;?\x1b\\\x1b]12;?\x07",
-    "palette and colours set": b"\x1b]4;1;#000000\x07\x1b]10;#000000\x07\x1b]104\x07",
-    "directory, notifications, fonts": b"\x1b]7;file:///\x07\x1b]9;hi\x07\x1b]777;notify;a;b\x07\x1b]50;?\x07",
-    "answer back": b"\x05",
-    "printer": b"\x1b[5i\x1b[4i\x1b[?5i",
-    "what has scrolled off": b"\x1b[3J",
-    "another encoding": b"\x1b%@\x1b%G\x1b G",
-    "vt52, keyboard lock, echo": b"\x1b[?2l\x1b[2h\x1b[12l\x1b[20h",
-    "highlight tracking": b"\x1b[?1001h\x1b[1;1;1;1;1T",
-    "reset, conformance level": b"\x1bc\x1b[62;1\x22p",
-    "kitty keyboard": b"\x1b[>31u",
-    "8-bit controls": b"\x9b\x9d\x90\x9e\x9f\x98\x85",
-    "8-bit controls as UTF-8": b"\xc2\x9b\xc2\x90\xc2\x9d",
-    "broken UTF-8": b"\xff\xc0\xaf\xed\xa0\x80\xf5\x80\x80\x80",
-    "other controls": b"\0\x01\x11\x13\x18\x1a\x1c\x7f",
-}
+from terminal_output import PASSES, REFUSED
 
 
 @pytest.mark.parametrize("output", PASSES.values(), ids=PASSES)

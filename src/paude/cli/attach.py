@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +19,13 @@ def register(app: typer.Typer) -> None:
     app.command()(attach)
 
 
-def attach(name: options.Name = None) -> None:
+def attach(
+    name: options.Name = None,
+    clipboard: Annotated[
+        bool | None,
+        typer.Option(help="Let the agent's programs write to your clipboard; PAUDE_CLIPBOARD=1 for always."),
+    ] = None,
+) -> None:
     """Open the terminal of a session. Detach with ~. at the start of a line; ~? lists the other keys."""
     from paude.cli.choose import record_of
     from paude.settings import Paths
@@ -31,7 +37,7 @@ def attach(name: options.Name = None) -> None:
         record = record_of(record.name, paths)
     if not record.committed:
         raise NotFound(f"{record.name} is not ready: its start is under way, or was killed", hint="`paude start` again")
-    open_terminal(record.name)
+    open_terminal(record.name, clipboard)
 
 
 async def _watch_start(name: str, paths: Paths) -> None:
@@ -42,13 +48,14 @@ async def _watch_start(name: str, paths: Paths) -> None:
         say(f"{name}: {line}")
 
 
-def open_terminal(name: str) -> None:
-    """Show the session's terminal until the user leaves it."""
+def open_terminal(name: str, clipboard: bool | None = None) -> None:
+    """Show the session's terminal until the user leaves it; `clipboard` as in the settings when it is None."""
     from paude.plans.attach import open_shell
-    from paude.settings import Paths
+    from paude.settings import Paths, clipboard_allowed
     from paude.ssh.shell import AgentEnded as Ended
 
-    result = in_loop(lambda: open_shell(name, Paths.from_environment()))
+    allowed = clipboard_allowed() if clipboard is None else clipboard
+    result = in_loop(lambda: open_shell(name, Paths.from_environment(), clipboard=allowed))
     if isinstance(result, Ended):
         code = "" if result.code is None else f" with {result.code}"
         raise AgentEnded(f"the agent of {name} has ended{code}", hint=f"`paude stop {name}` brings its work home")

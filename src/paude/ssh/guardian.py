@@ -18,7 +18,7 @@ _READ = 65536
 _LEAVE_AND_RESET = (
     b"\x1b[?1049l\x1b7\x1b[r\x1b8\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1005l\x1b[?1006l\x1b[?1015l"
     b"\x1b[?1004l\x1b[?2004l\x1b[?1l\x1b>\x1b[?2026l\x1b[>4;0m\x1b[<u"
-    b"\x1b[4l\x1b[?7h\x1b(B\x0f\x1b[0m\x1b[0 q\x1b[?25h\r\n"
+    b"\x1b[4l\x1b[?7h\x1b(B\x0f\x1b[0m\x1b[0 q\x1b]112\x07\x1b[?25h\r\n"
 )
 
 

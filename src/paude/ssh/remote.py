@@ -34,7 +34,7 @@ echo "paude $(t display-message -p -t {session} '#{{pid}}.#{{start_time}}' 2>/de
 t list-clients -F '#{{client_pid}} #{{client_tty}}' 2>/dev/null | while read -r pid tty; do
 case "$(tr '\\0' '\\n' <"/proc/$pid/environ" 2>/dev/null)" in *PAUDE_CLIENT={client}*) t detach-client -t "$tty";; esac
 done
-PAUDE_CLIENT={client} t attach-session -t {session}
+{clipboard}PAUDE_CLIENT={client} t attach-session -t {session}
 """
 
 
@@ -48,18 +48,20 @@ class Identity:
 
 @dataclass(frozen=True)
 class Remote:
-    """Where the agent's tmux is found in the pod."""
+    """Where the agent's tmux is found in the pod, and whether it may pass on what programs copy."""
 
     port: int = AGENT_PORT
     user: str = USER
     socket: str = "/run/paude/tmux.sock"
     session: str = "agent"
     ended: str = "/run/paude/agent-ended"
+    clipboard: bool = False
 
     def command(self, client: str) -> str:
         """The script that attaches as `client`."""
         socket, session = shlex.quote(self.socket), shlex.quote(f"={self.session}")
-        return _SCRIPT.format(socket=socket, session=session, client=client)
+        clipboard = "t set-option -s set-clipboard on\n" if self.clipboard else ""
+        return _SCRIPT.format(socket=socket, session=session, client=client, clipboard=clipboard)
 
 
 class RemoteScreen(CommandSession):

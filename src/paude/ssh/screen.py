@@ -7,12 +7,13 @@ from typing import Protocol
 
 LEAVE_ALTERNATE = b"\x1b[?1049l"
 # Every mode that a program may have left on: scroll region, mouse, focus, bracketed paste, application keys,
-# synchronized output, modified keys, kitty keyboard, insert, autowrap, character set, colours, cursor.
+# synchronized output, modified keys, kitty keyboard, insert, autowrap, character set, colours, the cursor's shape,
+# its colour and that it is seen.
 RESET = (
     b"\x1b7\x1b[r\x1b8"
     b"\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1005l\x1b[?1006l\x1b[?1015l"
     b"\x1b[?1004l\x1b[?2004l\x1b[?1l\x1b>\x1b[?2026l\x1b[>4;0m\x1b[<u"
-    b"\x1b[4l\x1b[?7h\x1b(B\x0f\x1b[0m\x1b[0 q\x1b[?25h"
+    b"\x1b[4l\x1b[?7h\x1b(B\x0f\x1b[0m\x1b[0 q\x1b]112\x07\x1b[?25h"
 )
 
 
