@@ -33,6 +33,10 @@ _UNKNOWN = (
     "$(id)",
     "status x",
     "seed /etc",
+    "verify a b",
+    "verify $(id)",
+    "await-proxy localhost x",
+    "await-shut localhost",
     "mutagen-agent version",
     "/bin/sh -c status",
 )

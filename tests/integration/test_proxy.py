@@ -425,6 +425,48 @@ def test_a_name_that_changes_its_address_never_leads_to_a_private_one(world: Wor
     assert seen.hits(zone.PRIVATE) == 0
 
 
+# --- what the session's own proof makes of it -------------------------------------------------------------------------
+
+
+def battery(proxy: lab.Proxy) -> dict[str, set[str]]:
+    """What `paude verify` tries through the proxy, by what it saw; run where whatever leaks, leaks into the lab."""
+    inside = ("ip", "netns", "exec", proxy.lab.name, "env", f"PAUDE_PROXY={proxy.lab.address}")
+    found: dict[str, set[str]] = {}
+    for probe in json.loads(lab.run(*inside, lab.PROGRAM, "verify", "allowed.test", check=False)):
+        found.setdefault(probe["result"], set()).add(probe["name"])
+    return found
+
+
+THROUGH = {"unlisted name", "no tunnel", "address", "management", "port", "foreign server name", "no server name"}
+ANYTHING = {"^http_access deny (?:address|!name|!listed|!resolved|private)\n": "", "^http_access allow listed$": ""}
+
+
+def test_the_proof_finds_nothing_through_a_proxy_with_all_its_rules(proxy: lab.Proxy) -> None:
+    found = battery(proxy)
+    assert found["closed"] >= THROUGH | {"not TLS"}
+    assert not found.get("open", set()) & (THROUGH | {"not TLS"})
+
+
+@pytest.mark.parametrize(
+    ("probe", "without"),
+    [
+        ("unlisted name", {**ANYTHING, "^http_access deny all$": "http_access allow CONNECT"}),
+        ("address", {**ANYTHING, "^http_access deny all$": "http_access allow CONNECT"}),
+        ("port", drop("http_access deny !https")),
+        (
+            "no tunnel",
+            {**ANYTHING, **drop("http_access deny !CONNECT", "http_access deny !https"), " deny all$": " allow all"},
+        ),
+        ("foreign server name", {r"^(ssl_bump splice hello to\d+) sni\d+": r"\1"}),
+        ("no server name", {" named$": ""}),
+    ],
+)
+def test_the_proof_finds_each_rule_that_is_missing(place: lab.Lab, probe: str, without: dict[str, str]) -> None:
+    """Not so "not TLS": a far end that hangs up without a word cannot be told from the proxy, so the sink judges that."""
+    with lab.proxy(place, squid.files(LIST), without) as open_:
+        assert probe in battery(open_).get("open", set())
+
+
 # --- what it says ----------------------------------------------------------------------------------------------------
 
 
