@@ -55,7 +55,7 @@ async def attached(laptop: Laptop, name: str) -> AsyncIterator[Attached]:
         start_new_session=True,
     )
     try:
-        await user.sees(b"$ ", 20)
+        await user.sees(b"$ ", 60)
         yield Attached(user, process)
     finally:
         if process.poll() is None:
