@@ -462,7 +462,7 @@ def test_the_proof_finds_nothing_through_a_proxy_with_all_its_rules(proxy: lab.P
     ],
 )
 def test_the_proof_finds_each_rule_that_is_missing(place: lab.Lab, probe: str, without: dict[str, str]) -> None:
-    """Not so "not TLS": a far end that hangs up without a word cannot be told from the proxy, so the sink judges that."""
+    """Not so "not TLS": a far end that hangs up cannot be told from the proxy, so only the sink judges that."""
     with lab.proxy(place, squid.files(LIST), without) as open_:
         assert probe in battery(open_).get("open", set())
 

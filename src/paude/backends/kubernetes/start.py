@@ -251,6 +251,8 @@ class Start:
         policy = policies.session(who.name, who.uid, anchor.namespace.name, labels, self._proxy)
         policy["metadata"]["ownerReferences"] = [manifests.owner_reference(anchor.object)]
         async with self._durable(anchor.cluster, policy):
+            if not self._request.fresh:
+                await wall.label(anchor.cluster, who, self._proxy)  # a pod that runs may have had another list
             yield address
 
     @asynccontextmanager

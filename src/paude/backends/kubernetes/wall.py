@@ -77,6 +77,17 @@ async def warnings_of(cluster: Cluster, record: Record, paths: Paths) -> tuple[s
     return (await policies_of_others.look(cluster, who, now.serves, running=True)).warnings
 
 
+async def label(cluster: Cluster, identity: Identity, uses: str, leaves: str | None = None) -> None:
+    """Mark the session's running pod, if there is one, as a user of a list's proxy, and as one that leaves another."""
+    name = pods.pod_name(identity.name)
+    pod = await cluster.get("Pod", name)
+    if pod is None or ownership.session_uid(pod) != identity.uid:
+        return
+    labels = {policies.USES: uses, policies.LEAVES: leaves}
+    # With the uid the API server refuses the patch for a pod that took its place meanwhile.
+    await cluster.merge("Pod", name, {"metadata": {"uid": pod["metadata"]["uid"], "labels": labels}})
+
+
 async def refuse_switch(cluster: Cluster, identity: Identity, *, walled: bool) -> None:
     """Raise UsageError when the session runs with a wall and is to lose it, or the other way round."""
     running = await cluster.get("StatefulSet", manifests.resource_name(identity.name))
@@ -193,11 +204,7 @@ class Change:
 
     async def _label(self, now: Standing, leaves: str | None) -> None:
         """Mark the pod as a user of the new proxy, and its successors; one that is drained meanwhile comes back so."""
-        uses = {policies.USES: self.digest(now)}
+        uses: Object = {policies.USES: self.digest(now)}
         name = manifests.resource_name(self.record.name)
         await now.cluster.merge("StatefulSet", name, {"spec": {"template": {"metadata": {"labels": uses}}}})
-        pod = await now.cluster.get("Pod", pods.pod_name(self.record.name))
-        if pod is None or ownership.session_uid(pod) != self.record.uid:
-            return
-        patch: Object = {"metadata": {"uid": pod["metadata"]["uid"], "labels": {**uses, policies.LEAVES: leaves}}}
-        await now.cluster.merge("Pod", pods.pod_name(self.record.name), patch)
+        await label(now.cluster, Identity(self.record.name, self.record.uid, ""), self.digest(now), leaves)
