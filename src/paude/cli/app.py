@@ -55,6 +55,7 @@ VERBS = {
     "review": ("review", "Show what the guard held back, and bring it over."),
     "exec": ("execute", "Run a command where the agent runs, and end with its exit code."),
     "cp": ("copy", "Copy files in and out, beside the sync."),
+    "forward": ("forward", "Bring a port of the agent's to this machine: a server that it runs."),
     "allow": ("allow", "Let a running session reach one more host."),
     "deny": ("deny", "Take a host off a running session's list, and end connections to it."),
     "blocked": ("blocked", "Show what was refused to a session, and the command that would allow it."),
