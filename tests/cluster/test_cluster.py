@@ -15,10 +15,16 @@ import pytest
 pytestmark = pytest.mark.cluster
 
 STATE = Path(os.environ.get("PAUDE_TEST_STATE", "/nonexistent"))
-if not STATE.is_dir():
-    pytest.skip('no cluster: eval "$(scripts/cluster up)"', allow_module_level=True)
-KUBECTL = Path(os.environ["PAUDE_TEST_BIN"]) / "kubectl"
-REGISTRY, PROBE = os.environ["PAUDE_TEST_REGISTRY"], os.environ["PAUDE_TEST_PROBE_IMAGE"]
+KUBECTL = Path(os.environ.get("PAUDE_TEST_BIN", "/nonexistent")) / "kubectl"
+REGISTRY, PROBE = os.environ.get("PAUDE_TEST_REGISTRY", ""), os.environ.get("PAUDE_TEST_PROBE_IMAGE", "")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster_is_there() -> None:
+    """A missing cluster is a failure, not a skip."""
+    assert STATE.is_dir(), 'no cluster: eval "$(scripts/cluster up)"'
+
+
 SAFE = {
     "runAsNonRoot": True,
     "runAsUser": 1000,
