@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from paude.cli.app import put, say
+from paude.errors import UsageError
+
+if TYPE_CHECKING:
+    from paude.ssh.include import Change
 
 
 def register(app: typer.Typer) -> None:
@@ -12,11 +18,43 @@ def register(app: typer.Typer) -> None:
     app.command("ssh-config")(ssh_config)
 
 
-def ssh_config() -> None:
+def ssh_config(
+    install: Annotated[bool, typer.Option("--install", help="Add the line to ~/.ssh/config, after a look.")] = False,
+    uninstall: Annotated[bool, typer.Option("--uninstall", help="Take it out again.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
     """Print the line for ~/.ssh/config with which ssh, scp, rsync, git and editors know NAME.paude."""
-    from paude.settings import Paths
+    from pathlib import Path
 
-    file = Paths.from_environment().state / "ssh_config"
-    put(f'Include "{file}"')
-    if not file.exists():
+    from paude.settings import Paths
+    from paude.ssh import include
+
+    if install and uninstall:
+        raise UsageError("--install and --uninstall are opposites")
+    ours = Paths.from_environment().state / "ssh_config"
+    line, theirs = include.line_for(ours), Path.home() / ".ssh/config"
+    if install:
+        _change(include.installing(theirs, line), yes)
+    elif uninstall:
+        _change(include.uninstalling(theirs, line), yes)
+    else:
+        put(line)
+    if not uninstall and not ours.exists():
         say("note: the file is written when the first session starts")
+
+
+def _change(change: Change, yes: bool) -> None:
+    import sys
+
+    if not change.needed:
+        say(f"{change.file} is as it should be")
+        return
+    say(change.diff())
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("nobody can be asked here", hint="--yes makes the change without asking")
+        if not typer.confirm("Make this change?", err=True):
+            say("nothing was changed")
+            return
+    change.write()
+    say(f"{change.file} is changed")
