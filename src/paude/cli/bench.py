@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,7 @@ from paude.errors import UsageError
 
 if TYPE_CHECKING:
     from paude.bench.report import Report
+    from paude.bench.sync import SyncReport
     from paude.plans.request import Wishes
     from paude.sessions.records import Record
 
@@ -66,6 +68,65 @@ def start(
     )
     report = in_loop(lambda: _measure(wishes, runs, baseline, timeout))
     put(json.dumps(report.to_json(), indent=1) if output == "json" else report.to_text())
+
+
+@group.command()
+def sync(
+    files: Annotated[int, typer.Option(min=100, help="How many files the workspace has.")] = 10_000,
+    edits: Annotated[int, typer.Option(min=1, help="How many edits of each kind.")] = 30,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    kubeconfig: options.Kubeconfig = None,
+    registry: Annotated[str | None, typer.Option(envvar="PAUDE_REGISTRY", help="Where images are pushed to.")] = None,
+    registry_ca: Annotated[Path | None, typer.Option(envvar="PAUDE_REGISTRY_CA", help="The registry's CA.")] = None,
+    storage_class: Annotated[str | None, typer.Option(help="The volume's StorageClass.")] = None,
+    timeout: options.Timeout = 300,
+    output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
+) -> None:
+    """Measure edits both ways, bursts and the first content, in a session of its own with a workspace of its own."""
+    from paude.plans.request import Wishes
+
+    if output not in {"text", "json"}:
+        raise UsageError(f"there is no output format {output!r}", hint="formats: text, json")
+    wishes = Wishes(
+        agent="shell",
+        context=context,
+        namespace=namespace,
+        kubeconfig=kubeconfig,
+        registry=registry,
+        registry_ca=registry_ca,
+        storage_class=storage_class,
+    )
+    with TemporaryDirectory(prefix="paude-bench-") as directory:
+        there = replace(wishes, workspace=Path(directory))
+        report = in_loop(lambda: _measure_sync(there, files, edits, timeout))
+    put(json.dumps(report.to_json(), indent=1) if output == "json" else report.to_text())
+
+
+async def _measure_sync(wishes: Wishes, files: int, edits: int, limit_s: float) -> SyncReport:
+    from paude.bench.sync import SyncReport, bench_edits, bench_rsync, far_end, grow
+    from paude.cli import display
+    from paude.engine.timing import measure
+    from paude.plans.perform import start_session, take_down
+    from paude.plans.request import Gift, prepare
+    from paude.sessions import names
+    from paude.settings import Paths
+
+    paths, quiet = Paths.from_environment(), display.opener("quiet")
+    size = grow(wishes.workspace, files)
+    prepared = prepare(replace(wishes, name=names.derive(Path("bench"))), paths, Gift())
+    name, workspace = prepared.laptop.name, Path(prepared.laptop.record.workspace)
+    try:
+        plan, recorder = await start_session(prepared, quiet, limit_s=limit_s)
+        steps = {step.step: step.seconds for step in measure(plan, recorder.events).steps}
+        rsync_s = await bench_rsync(paths, name, workspace)
+        async with far_end(paths, name) as far:
+            found = await bench_edits(far, workspace, files, edits, say)
+    finally:
+        record = _record(name)
+        if record is not None:
+            await take_down(record, paths, quiet, keep_volume=False, limit_s=limit_s)
+    return SyncReport(files, size, *found, steps["seed"] + steps["first sync"], rsync_s)
 
 
 async def _measure(wishes: Wishes, runs: int, baseline: bool, limit_s: float) -> Report:
