@@ -148,3 +148,7 @@ def test_a_changed_list_outlives_a_stop(pair: tuple[Walled, Walled]) -> None:
     mine.laptop.paude("start", workspace, "--agent", "shell", "--detach")
     mine.prepare()
     assert mine.arrives("other.test")
+    # And a start with one more, while it runs.
+    mine.laptop.paude("start", workspace, "--agent", "shell", "--detach", "--allow", "api.model.test")
+    eventually(lambda: mine.arrives("api.model.test"), what="the host that the second start allowed")
+    assert mine.arrives("other.test")
