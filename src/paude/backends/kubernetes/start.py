@@ -7,8 +7,8 @@ is taken back. Namespace and baseline are never taken back, a proxy only when no
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import anyio
 from paude import report
 from paude.backends.kubernetes import cluster as clusters
 from paude.backends.kubernetes import (
+    durable,
     kubeconfig,
     manifests,
     namespaces,
@@ -30,6 +31,7 @@ from paude.backends.kubernetes import (
     wall,
 )
 from paude.backends.kubernetes.cluster import Cluster, Object
+from paude.backends.kubernetes.durable import UNDO_S, Undo
 from paude.backends.kubernetes.kubeconfig import Target
 from paude.backends.kubernetes.manifests import Identity, PodSpec, Resources
 from paude.backends.kubernetes.namespaces import Namespace
@@ -37,7 +39,7 @@ from paude.backends.kubernetes.pods import Pod
 from paude.backends.kubernetes.pull import PullAccess
 from paude.egress import policies, squid
 from paude.egress.allowlist import Allowlist
-from paude.errors import ConnectionLost, ImageError, Leftover, NameTaken, PaudeError
+from paude.errors import ImageError, NameTaken, PaudeError
 from paude.images import ensure
 from paude.images.build import BuildSettings
 from paude.images.context import ImageSpec
@@ -47,7 +49,6 @@ from paude.sessions.records import Record
 from paude.settings import Paths
 from paude.ssh.session_keys import SessionKeys
 
-UNDO_S = 15.0
 GATE_GRACE_S = 1
 
 
@@ -309,13 +310,13 @@ class Start:
             runtime_class=wanted.runtime_class,
         )
 
-    def _take_back_pod(self, cluster: Cluster) -> Callable[[], Awaitable[None]]:
+    def _take_back_pod(self, cluster: Cluster) -> Undo:
         who = self._request.identity
 
         async def undo() -> None:
             await ownership.remove(cluster, "StatefulSet", manifests.resource_name(who.name), who.uid)
             if not await pods.delete(cluster, who, grace_s=GATE_GRACE_S, within_s=UNDO_S):
-                raise _left(cluster, ("pod", pods.pod_name(who.name)))
+                raise durable.left(cluster, ("pod", pods.pod_name(who.name)))
 
         return undo
 
@@ -343,69 +344,11 @@ class Start:
                 hint="has somebody overwritten the tag in the registry?",
             )
 
-    @asynccontextmanager
-    async def _durable(
-        self, cluster: Cluster, *objects: Object, undo: Callable[[], Awaitable[None]] | None = None
-    ) -> AsyncIterator[Object]:
-        """Objects that stay; taken back, newest first, when the plan fails before it is committed."""
-        created: list[Object] = []
-        try:
-            made: Object = {}
-            for obj in objects:
-                made = await self._make(cluster, obj, created)
-            yield made
-        except BaseException as exc:
-            error = await self._undone(cluster, created, undo)
-            if error is not None and not isinstance(exc, PaudeError):
-                raise error from exc
-            if error is not None and isinstance(exc, PaudeError):
-                exc.leftovers += error.leftovers  # what failed first is what the user has to know
-            raise
-
-    async def _undone(
-        self, cluster: Cluster, created: Sequence[Object], undo: Callable[[], Awaitable[None]] | None
-    ) -> PaudeError | None:
-        """Take back what was created; the error that says what is left of it, if anything is."""
-        if not created:
-            return None
-        with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S + 5):
-            try:
-                await (undo() if undo is not None else self._take_back(cluster, created))
-            except PaudeError as error:
-                if error.leftovers:
-                    return error
-            else:
-                return None
-        return _left(cluster, *((obj["kind"].lower(), obj["metadata"]["name"]) for obj in created))
-
-    async def _make(self, cluster: Cluster, obj: Object, created: list[Object]) -> Object:
-        """Ensure the object and note it in `created`, if it has to be taken back: also while that is not known yet."""
-        fresh = self._request.fresh
-        if fresh:
-            # The POST may arrive although its answer does not; what bears the new uid is ours in any case.
-            created.append(obj)
-        try:
-            result = await ownership.ensure(cluster, obj)
-        except ConnectionLost:
-            raise
-        except PaudeError:
-            if fresh:
-                created.remove(obj)  # the cluster has answered: it made nothing
-            raise
-        if result.created and not fresh:
-            created.append(obj)
-        return result.object
-
-    async def _take_back(self, cluster: Cluster, created: Sequence[Object]) -> None:
-        failed: list[tuple[str, str]] = []
-        for obj in reversed(created):
-            kind, name = obj["kind"], obj["metadata"]["name"]
-            try:
-                await ownership.remove(cluster, kind, name, self._request.identity.uid)
-            except PaudeError:
-                failed.append((kind.lower(), name))
-        if failed:
-            raise _left(cluster, *failed)
+    def _durable(
+        self, cluster: Cluster, *objects: Object, undo: Undo | None = None
+    ) -> AbstractAsyncContextManager[Object]:
+        wanted = self._request
+        return durable.lasting(cluster, wanted.identity.uid, *objects, fresh=wanted.fresh, undo=undo)
 
 
 def _pinned(image: Pushed) -> Pushed:
@@ -431,11 +374,3 @@ def _elsewhere(known: Record) -> PaudeError:
 
 def _gate_runs(pod: Object) -> bool | None:
     return True if _has_node(pod) and reasons.running(pod, "gate") else None
-
-
-def _left(cluster: Cluster, *objects: tuple[str, str]) -> PaudeError:
-    error = PaudeError("not everything could be taken back", why=", ".join(f"{kind} {name}" for kind, name in objects))
-    error.leftovers = tuple(
-        Leftover(kind, name, f"kubectl -n {cluster.namespace} delete {kind} {name}") for kind, name in objects
-    )
-    return error
