@@ -134,8 +134,21 @@ async def test_held_keys_never_reach_another_tmux_server(server: Sshd, agent: Tm
         agent.begin_again("cat")
         one.link.relay.mend()
         await one.becomes(State.LIVE)
+        await one.user.sees(b"started anew, this terminal is a new one; 9 keys dropped")
         one.user.type(b"new\r")
         await agent.holds("new", "new")
+
+
+async def test_the_same_terminal_is_not_called_a_new_one(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        one.link.relay.cut()
+        await one.becomes(State.DOWN)
+        one.link.relay.mend()
+        await one.becomes(State.LIVE)
+        one.user.type(b"same\r")
+        await agent.holds("same", "same")
+        assert b"started anew" not in one.user.shown
 
 
 async def test_held_keys_can_be_dropped(server: Sshd, agent: Tmux):

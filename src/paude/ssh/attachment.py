@@ -5,8 +5,6 @@ from __future__ import annotations
 import secrets
 import signal
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import Enum
 
 import anyio
 from anyio.abc import ByteStream, TaskGroup, TaskStatus
@@ -14,6 +12,7 @@ from anyio.abc import ByteStream, TaskGroup, TaskStatus
 from paude.errors import ConnectionLost, Interrupted, SessionGone
 from paude.ssh.connection import Connection, mapped
 from paude.ssh.escape import HELP, Command, Escapes, Held, Keys
+from paude.ssh.outcome import AgentEnded, AttachResult, Detached, State, Tempo
 from paude.ssh.remote import Identity, Remote, RemoteScreen, ended, opened, reached
 from paude.ssh.screen import OutputFilter, bottom_line, box
 from paude.ssh.terminal import RawTerminal
@@ -22,47 +21,9 @@ from paude.tunnel.base import Dialer
 
 RESIZE_S = 0.05
 SHOW_AFTER_S = 0.5
+ANNOUNCE_S = 5.0
 PROBE_S = 1.0
 TRY_S = 12.0
-
-
-@dataclass(frozen=True)
-class Detached:
-    """The user left; the agent goes on."""
-
-
-@dataclass(frozen=True)
-class AgentEnded:
-    """The coding agent ended by itself, with `code` where it is known."""
-
-    code: int | None
-
-
-AttachResult = Detached | AgentEnded
-
-
-class State(Enum):
-    """The link, as the user sees it."""
-
-    CONNECTING = "connecting"
-    LIVE = "live"
-    SUSPECT = "no answer"
-    DOWN = "link lost"
-
-
-@dataclass(frozen=True)
-class Tempo:
-    """Seconds: ask after this silence, suspect after that one; how long a missing pod may still come back.
-
-    While nobody has typed for `idle_after`, the ones with `idle` hold.
-    """
-
-    keepalive: float = 1.5
-    silence: float = 2.5
-    idle_after: float = 600.0
-    idle_keepalive: float = 15.0
-    idle_silence: float = 25.0
-    gone_after: float = 30.0
 
 
 class _Client:
@@ -121,7 +82,7 @@ class Attachment:
         self._wanted = anyio.Event()
         self._wanted.set()
         self._news = anyio.Event()
-        self._notice = ""
+        self._notice = self._announcement = ""
         self._help = False
         self._end: AttachResult | Exception | None = None
         terminal.congested = self._congested
@@ -206,8 +167,9 @@ class Attachment:
         self._gone_since = None
         self._backoff.reset()
         self._notice = ""
-        if self._server and screen.server != self._server and len(self._held):
-            self._notice = f"the agent's terminal is a new one: {self._held.drop()} keys dropped"
+        if self._server and screen.server != self._server:
+            dropped = f"; {self._held.drop()} keys dropped" if len(self._held) else ""
+            self._announcement = f"the agent was started anew, this terminal is a new one{dropped}"
         self._server = screen.server
         sieve = self._output()
         screen.show(lambda data: self._terminal.write(sieve.feed(data)) if client is self._client else None)
@@ -351,6 +313,7 @@ class Attachment:
     async def _show(self) -> None:
         while True:
             if self._state is State.LIVE:
+                await self._announce()
                 await self._news.wait()
                 continue
             late = anyio.current_time() - self._since
@@ -362,12 +325,25 @@ class Attachment:
             with anyio.move_on_after(1.0):
                 await self._news.wait()
 
+    async def _announce(self) -> None:
+        """Show what is to be known of a link that is good again: for a while, as tmux draws over it."""
+        text, self._announcement = self._announcement, ""
+        end = anyio.current_time() + ANNOUNCE_S
+        while text and self._state is State.LIVE and (left := end - anyio.current_time()) > 0:
+            self._draw_line(f"paude: {text}")
+            with anyio.move_on_after(min(left, 1.0)):
+                await self._news.wait()
+        if text and self._state is State.LIVE:
+            self._redraw()
+
     def _draw(self, seconds: float) -> None:
-        size = self._terminal.size
         held = f" · {len(self._held)} keys held (^C drops them)" if len(self._held) else ""
         full = f", {self._held.refused} refused" if self._held.refused else ""
         notice = f" · {self._notice}" if self._notice else ""
-        text = f"paude: {self._state.value} {seconds:.0f} s{held}{full} · ~. leaves{notice}"
+        self._draw_line(f"paude: {self._state.value} {seconds:.0f} s{held}{full} · ~. leaves{notice}")
+
+    def _draw_line(self, text: str) -> None:
+        size = self._terminal.size
         self._terminal.write(bottom_line(text, size.columns, size.rows))
 
     def _redraw(self) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import anyio
 
-from paude.ssh.attachment import AgentEnded, Attachment, AttachResult, Detached, State, Tempo
+from paude.ssh.attachment import Attachment
+from paude.ssh.outcome import AgentEnded, AttachResult, Detached, State, Tempo
 from paude.ssh.remote import Identity, Remote
 from paude.ssh.screen import OutputFilter, PassThrough
 from paude.ssh.terminal import Terminal
