@@ -33,7 +33,8 @@ class Laptop:
             text=True,
             timeout=timeout,
         )
-        assert code is None or done.returncode == code, f"paude {words} -> {done.returncode}\n{done.stdout}\n{done.stderr}"
+        printed = f"paude {words} -> {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert code is None or done.returncode == code, printed
         return done
 
     def popen(self, *words: str, **env: str) -> subprocess.Popen[str]:

@@ -21,6 +21,7 @@ from paude.errors import Interrupted, PaudeError
 
 T = TypeVar("T")
 
+
 class Verbs(TyperGroup):
     """The verbs by name; the module of one is imported when that one is wanted."""
 

@@ -70,7 +70,9 @@ def overview() -> None:
     for trouble in troubles:
         say(f"warning: {trouble}")
     if not rows:
-        put("no session yet\n\n  paude start            run an agent on this directory\n  paude --help           all verbs")
+        put(
+            "no session yet\n\n  paude start            run an agent on this directory\n  paude --help           all verbs"
+        )
         return
     show(rows, wide=False, headers=True)
     put(f"\n  paude attach {rows[0].name}\n  paude stop {rows[0].name}\n  paude --help")
@@ -78,7 +80,9 @@ def overview() -> None:
 
 def show(rows: list[Row], *, wide: bool, headers: bool) -> None:
     """The rows as a table, the most recent first."""
-    columns = ["NAME", "STATE", "AGENT", "AGE", "WORKSPACE"] + (["NAMESPACE", "SERVER", "WALL", "OWNER"] if wide else [])
+    columns = ["NAME", "STATE", "AGENT", "AGE", "WORKSPACE"] + (
+        ["NAMESPACE", "SERVER", "WALL", "OWNER"] if wide else []
+    )
     lines = [columns] if headers else []
     for row in rows:
         line = [row.name, row.state, row.agent, age(row.age_s), row.workspace]
@@ -138,7 +142,8 @@ async def _collect() -> tuple[list[Row], list[str]]:
 
 
 def _asks_podman(paths: Paths) -> bool:
-    """Whether podman is here, or a session of it is remembered."""
+    """Whether podman is here and no other backend is set, or a session of it is remembered."""
+    import os
     import shutil
 
     from paude.backends.base import PODMAN
@@ -146,7 +151,9 @@ def _asks_podman(paths: Paths) -> bool:
     from paude.sessions.records import Record
 
     known = (found for found in records.load_all(paths) if isinstance(found, Record))
-    return shutil.which("podman") is not None or any(record.backend == PODMAN for record in known)
+    if os.environ.get("PAUDE_BACKEND") in {None, "", PODMAN} and shutil.which("podman") is not None:
+        return True
+    return any(record.backend == PODMAN for record in known)
 
 
 def _targets(paths: Paths, troubles: list[str], *, alone: bool) -> list[Target]:

@@ -42,9 +42,9 @@ def stop(
         from paude.settings import Paths
 
         paths = Paths.from_environment()
-        chosen = [record_of(name, paths)] if not every else [
-            r for r in records.load_all(paths) if isinstance(r, Record)
-        ]
+        chosen = (
+            [record_of(name, paths)] if not every else [r for r in records.load_all(paths) if isinstance(r, Record)]
+        )
         await _stop_each(chosen, paths, keep_workspace=keep_workspace, discard=discard, limit=timeout, kind=progress)
 
     in_loop(work)

@@ -1,4 +1,4 @@
-"""Answers that a coding agent would ask for at its first start, given beforehand: its first screen is the prompt. Pure."""
+"""What a coding agent would ask at its first start, answered beforehand: its first screen is the prompt. Pure."""
 
 from __future__ import annotations
 
