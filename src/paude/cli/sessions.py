@@ -70,9 +70,7 @@ def overview() -> None:
     for trouble in troubles:
         say(f"warning: {trouble}")
     if not rows:
-        put(
-            "no session yet\n\n  paude start            run an agent on this directory\n  paude --help           all verbs"
-        )
+        put("no session yet\n\n  paude start    run an agent on this directory\n  paude --help   all verbs")
         return
     show(rows, wide=False, headers=True)
     put(f"\n  paude attach {rows[0].name}\n  paude stop {rows[0].name}\n  paude --help")
