@@ -68,6 +68,7 @@ def a_laptop(cluster_env: dict[str, str], cache_home: Path) -> Iterator[Laptop]:
         "REGISTRY_AUTH_FILE": str(login),
         "PAUDE_REGISTRY": f"{cluster_env['PAUDE_TEST_REGISTRY']}/dev",
         "PAUDE_REGISTRY_CA": cluster_env["PAUDE_TEST_CA"],
+        "PAUDE_BACKEND": "kubernetes",
         "PAUDE_BASE_IMAGE": cluster_env["PAUDE_TEST_BASE_IMAGE"],
         "PAUDE_BUILD_NETWORK": "host",
     }
