@@ -51,6 +51,10 @@ class Engine:
             return None
         raise reasons.error(done.stderr, f"{' '.join(words[:2])}")
 
+    async def works(self, *words: str) -> bool:
+        """Whether podman can do it."""
+        return (await process.run(("podman", *words), env=environment(), check=False)).returncode == 0
+
     async def objects(self, *words: str, doing: str) -> list[Object]:
         """A list that podman prints as JSON."""
         text = await self.run(*words, "--format", "json", doing=doing)

@@ -13,7 +13,7 @@ _NOISE = re.compile(r'^time="[^"]*" level=\w+ msg=|^Error: ')
 _ABSENT = re.compile(
     r"no such (?:container|object|volume|secret)|no (?:container|volume|secret) with name", re.IGNORECASE
 )
-_NOT_RUNNING = re.compile(r"not running|container state improper|no such exec session|is not in running state")
+_NOT_RUNNING = re.compile(r"not running|container state improper|no such exec session|is not in running state|stopped container")
 
 
 def error(stderr: str, doing: str) -> PaudeError:
@@ -42,7 +42,7 @@ def tunnel_failure(code: int, said: str) -> Exception:
 
 def has_ended(code: int, said: str) -> bool:
     """Whether a stream could not be opened because its container does not run."""
-    return code == 125 and _NOT_RUNNING.search(said) is not None
+    return code in {125, 126, 255} and _NOT_RUNNING.search(said) is not None
 
 
 def version_error(version: str) -> PaudeError | None:

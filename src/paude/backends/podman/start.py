@@ -224,7 +224,9 @@ class Start:
         name = self._name(part)
         spec = containers.digest(words)
         known = place.remains.get(name, {})
-        if known.get("State") == "running" and labels_of(known).get(SPEC) == spec:
+        same = known.get("State") == "running" and labels_of(known).get(SPEC) == spec
+        # A container whose monitor was killed is called running for ever.
+        if same and await place.engine.works("exec", name, "true"):
             yield str(known["Id"])
             return
         async with self._durable(lambda: place.engine.remove_containers([name])):
