@@ -521,6 +521,24 @@ def test_every_refusal_has_its_client_whatever_the_client_claims(proxy: lab.Prox
     assert entry["client"] == place_of(proxy)
 
 
+def test_a_server_name_cannot_forge_a_line_of_the_log(proxy: lab.Proxy) -> None:
+    """A ClientHello may hold any bytes for a name; what reads the log must find one object a line."""
+    outgoing = ssl.MemoryBIO()
+    name = f"AAAAAA-{uuid.uuid4().hex}.test"
+    session = blind().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        session.do_handshake()
+    hello = outgoing.read().replace(b"AAAAAA", b'"}\n{"\x1b', 1)
+    connection, status = proxy.tunnel("other.test")
+    with connection, contextlib.suppress(OSError):
+        assert status == 200
+        connection.sendall(hello)
+        connection.recv(4096)
+    lines = [line for line in proxy.log() if name[7:] in line]
+    assert lines, "the control: the rest of the name is in the log"
+    assert all(isinstance(json.loads(line), dict) and line.isprintable() for line in lines)
+
+
 def place_of(proxy: lab.Proxy) -> str:
     """The address from which this test talks to the proxy."""
     with socket.create_connection(proxy.address) as connection:

@@ -62,7 +62,6 @@ DEFENCES = (
     rule("only tunnels", "http_access deny !CONNECT"),
     rule("only port 443", "http_access deny !https"),
     rule("the end of the ssl rules", "ssl_bump terminate all"),
-    rule("refusals of what is not TLS", "on_unsupported_protocol respond all", (*PROXY, "not_TLS or not TLS or ended")),
     rule(
         "no management pages", "http_access deny manager", ("pytest", "tests/unit/test_egress_squid.py", "-k", "order")
     ),
@@ -91,7 +90,9 @@ DEFENCES = (
         "forwarded_for transparent",
         (*PROXY, "has_its_client"),
     ),
-    Defence("squid: log lines that cannot be forged", SQUID, r'"%#>rd"', '"%>rd"', (*PROXY, "log_tells")),
+    Defence(
+        "squid: log lines that cannot be forged", SQUID, r'"%#ssl::>sni"', '"%ssl::>sni"', (*PROXY, "cannot_forge")
+    ),
     Defence("ranges: shared address space", "src/paude/egress/ranges.py", r' *"100\.64\.0\.0/10",\n', "", OUT),
     Defence("ranges: link-local addresses", "src/paude/egress/ranges.py", r' *"169\.254\.0\.0/16",\n', "", OUT),
     Defence(
@@ -286,7 +287,9 @@ def noticed(place: Path, tests: Sequence[str]) -> str:
     )
     if done.returncode == 0:
         return ""
-    found = re.search(r"^(?:FAILED|ERROR) (\S+(?:\[.*?\])?)|^\s*--- FAIL: (\S+)", done.stdout, re.MULTILINE)
+    found = re.search(
+        r"^(?:FAILED|ERROR) ([^\s\[]+(?:\[.*?\](?= - |$))?)|^\s*--- FAIL: (\S+)", done.stdout, re.MULTILINE
+    )
     if not found:
         raise SystemExit(f"defences: {' '.join(words)} did not run:\n{(done.stdout + done.stderr)[-3000:]}")
     return str(found[1] or found[2])
