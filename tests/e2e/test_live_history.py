@@ -62,7 +62,8 @@ def test_a_commit_of_the_agent_is_on_the_branch_here_by_itself(session: Session)
         began = time.monotonic()
         eventually(lambda made=made: session.branch() == made, SOON_S, "the branch here")
         print(f"a commit was here {time.monotonic() - began:.2f} s after it was made")  # noqa: T201
-        assert git(session.workspace, "status", "--porcelain") == ""
+        # The index follows the branch a moment later.
+        eventually(lambda: not git(session.workspace, "status", "--porcelain") and "clean", 3, "a clean status")
         assert session.laptop.inside(session.name, "git status --porcelain") == ""
 
 
@@ -74,6 +75,31 @@ def test_work_in_progress_on_either_side_stays_in_progress(session: Session) -> 
     )
     eventually(lambda: session.branch() == made, SOON_S, "the branch here")
     assert (session.workspace / "draft").read_text() == "later\n"
+
+
+def test_a_commit_of_the_developer_is_on_the_branch_there_by_itself(session: Session) -> None:
+    (session.workspace / "ours").write_text("mine")
+    git(session.workspace, "add", "-A")
+    (session.workspace / "later").write_text("not committed")
+    git(session.workspace, "commit", "-qm", "mine")
+    made, began = session.branch(), time.monotonic()
+    here = "git rev-parse HEAD; git status --porcelain"
+    eventually(
+        lambda: session.laptop.inside(session.name, here) == f"{made}\n?? later\n", SOON_S + 12, "the branch there"
+    )
+    print(f"a commit was there {time.monotonic() - began:.2f} s after it was made")  # noqa: T201
+    (session.workspace / "later").unlink()
+    session.laptop.paude("sync", "flush", session.name)
+
+
+def test_a_commit_of_the_developer_waits_while_something_is_staged_there(session: Session) -> None:
+    before = session.laptop.inside(session.name, "echo s > staged && git add staged && git rev-parse HEAD")
+    git(session.workspace, "commit", "-q", "--allow-empty", "-m", "mine too")
+    incoming = "git for-each-ref --format='%(objectname)' refs/paude/laptop/main"
+    eventually(lambda: session.laptop.inside(session.name, incoming).strip() == session.branch(), 20, "the push")
+    time.sleep(2)  # it could move now
+    assert session.laptop.inside(session.name, "git rev-parse HEAD") == before
+    session.laptop.inside(session.name, "git reset -q --hard refs/paude/laptop/main && rm -f staged")
 
 
 @pytest.mark.parametrize("path", [".envrc", ".claude/settings.json", "sub/.vscode/tasks.json"])
@@ -103,3 +129,10 @@ def test_commits_on_both_sides_wait_for_the_developer(session: Session) -> None:
     assert session.branch() == mine
     held = json.loads((session.laptop.state / "paude" / "sessions" / session.name / "history.json").read_text())
     assert held["new"] == made
+
+
+def test_a_commit_made_just_before_the_stop_is_here_after_it(session: Session) -> None:
+    made = session.commits("echo last > last")
+    session.laptop.paude("stop", session.name)
+    assert git(session.workspace, "rev-parse", f"refs/paude/{session.name}/main") == made
+    assert (session.workspace / "last").read_text() == "last\n"

@@ -23,7 +23,7 @@ from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths
 from paude.ssh.ssh_config import AGENT_PORT, GATE_PORT
-from paude.sync import history, session
+from paude.sync import history, publish, session
 from paude.sync.advance import Advance, advance, awaits
 from paude.sync.state import SyncState
 from paude.tunnel.backoff import Backoff
@@ -84,6 +84,7 @@ class _Session:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._listen)
                 tasks.start_soon(self._bring_home)
+                tasks.start_soon(self._send_out)
                 tasks.start_soon(self._wake)
 
     # --- commits
@@ -121,6 +122,25 @@ class _Session:
                 brought = False
             pause = FIRST_PAUSE_S if brought else min(2 * pause, LAST_PAUSE_S)
             await anyio.sleep(pause)
+
+    async def _send_out(self) -> None:
+        """The developer's commits to the agent. What cannot be sent now is sent with the next one."""
+        record = records.load(self._live.paths, self._name)
+        if not isinstance(record, Record):
+            return
+        async with aclosing(publish.moves(Path(record.workspace))) as moves:
+            async for _ in moves:
+                await anyio.sleep(FIRST_PAUSE_S)
+                with suppress(TimeoutError), anyio.fail_after(ONE_TRY_S):
+                    await self._send(Path(record.workspace))
+
+    async def _send(self, workspace: Path) -> None:
+        try:
+            why = await send_out(self._live.paths, self._name, workspace)
+        except (PaudeError, OSError) as error:
+            why = str(error)
+        if why:
+            _log.info("%s: the developer's commits wait under %s there: %s", self._name, publish.INCOMING, why)
 
     # --- the sync
 
@@ -160,6 +180,24 @@ async def bring_home(paths: Paths, name: str) -> bool:
         found = await _advanced(workspace, name, state)
         await anyio.to_thread.run_sync(_note, paths, name, found)
     return bool(fetched)
+
+
+async def send_out(paths: Paths, name: str, workspace: Path) -> str:
+    """Push what was committed here and move the agent's branch where that is safe; returns why it stays, if it does.
+
+    What the agent has committed meanwhile comes first: with commits on both sides the developer decides, here.
+    """
+    if not await publish.ahead(workspace, name):
+        return ""
+    await history.fetch(workspace, name, paths)
+    branch = await publish.ahead(workspace, name)
+    if not branch or not (await history.branches(workspace, name)):
+        return ""
+    commit = await publish.push(workspace, name, paths, branch)
+    state = await session.flush(paths, name)
+    if state.conflicts or state.problems:
+        return "the files are not in step"
+    return await publish.forward(name, paths, branch, commit)
 
 
 async def _advanced(workspace: Path, name: str, state: SyncState) -> Advance:

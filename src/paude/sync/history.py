@@ -106,7 +106,7 @@ async def _fetch(workspace: Path, name: str, paths: Paths, remote: str, *, head:
     into = prefix(name)
     options = ("--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--no-show-forced-updates", "-q")
     refs = (f"+refs/heads/*:{into}/*", *((f"+HEAD:{into}/HEAD",) if head else ()))
-    await _git_over_ssh(workspace, paths, "fetch", *options, "--", remote or _remote(name), *refs)
+    await over_ssh(workspace, paths, "fetch", *options, "--", remote or remote_of(name), *refs)
 
 
 async def unfetched(workspace: Path, name: str, paths: Paths, *, remote: str = "") -> tuple[str, ...]:
@@ -114,7 +114,7 @@ async def unfetched(workspace: Path, name: str, paths: Paths, *, remote: str = "
     if not await is_repository(workspace):
         return ()
     try:
-        listing = await _git_over_ssh(workspace, paths, "ls-remote", "-q", "--heads", "--", remote or _remote(name))
+        listing = await over_ssh(workspace, paths, "ls-remote", "-q", "--heads", "--", remote or remote_of(name))
     except CommandFailed as exc:
         raise _explained(exc) from exc
     missing = []
@@ -125,14 +125,26 @@ async def unfetched(workspace: Path, name: str, paths: Paths, *, remote: str = "
     return tuple(missing)
 
 
-async def _git_over_ssh(workspace: Path, paths: Paths, *words: str) -> str:
-    ssh = shlex.join(["ssh", "-F", str(paths.state / "ssh_config")])
+def ssh_words(paths: Paths) -> tuple[str, ...]:
+    """The command line of ssh with paude's own configuration, up to the host."""
+    return ("ssh", "-F", str(paths.state / "ssh_config"))
+
+
+async def over_ssh(workspace: Path, paths: Paths, *words: str) -> str:
+    """A git command that speaks with the agent's sshd; gives what it prints. Raises CommandFailed."""
+    ssh = shlex.join(ssh_words(paths))
     only = ("-c", "protocol.ssh.allow=always")
     return (await git(workspace, *only, *words, GIT_SSH_COMMAND=ssh, GIT_SSH_VARIANT="ssh")).text
 
 
-def _remote(name: str) -> str:
+def remote_of(name: str) -> str:
+    """The agent's repository, as git is told of it."""
     return f"{name}.paude:{POD_REPOSITORY}"
+
+
+async def branches(workspace: Path, name: str) -> tuple[str, ...]:
+    """The refs of the agent's branches that were fetched; without any it works without history."""
+    return tuple(await _refs(workspace, name))
 
 
 async def _refs(workspace: Path, name: str) -> dict[str, str]:
