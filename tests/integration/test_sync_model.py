@@ -91,7 +91,16 @@ class Game:
                 self.conflicts += 1
             await self.together(when)
         here, there = (shape_without_held(root) for root in (self.both.laptop, self.both.pod))
-        assert here == there, self.told(f"the sides differ {when}: {set(here.items()) ^ set(there.items())}")
+        differing = {path for path in {*here, *there} if here.get(path) != there.get(path)}
+        # A directory of the pod with something held in it cannot make way for what the laptop has there: that is told.
+        kept = {path for path in differing if any((self.both.pod / h).parent == self.both.pod / path for h in HELD)}
+        assert differing == kept, self.told(f"the sides differ {when}: {set(here.items()) ^ set(there.items())}")
+        if kept:
+            state = await session.state(self.both.paths, NAME)
+            assert {one.path for one in state.problems} >= kept, self.told(f"{kept} is not told {when}")
+            for path in kept:
+                self.users[1].bury(self.both.pod / path)
+            await self.together(when)
 
     async def together(self, when: str) -> None:
         await self.up.wait()
