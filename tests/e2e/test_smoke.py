@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from laptop import Admin, Laptop
 
 pytestmark = pytest.mark.cluster
