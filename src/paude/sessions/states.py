@@ -133,7 +133,7 @@ def _verdict(ended: Mapping[str, Any]) -> Seen:
     leaks = list(_leaks(message))
     if leaks or ended.get("exitCode") == _FENCE_OPEN:
         why = f"the fence found a way out: {', '.join(leaks) or _text(message) or 'it did not say which'}"
-        hint = "the cluster's network plug-in must enforce NetworkPolicy; see docs/security.md"
+        hint = "the cluster's network plug-in must enforce NetworkPolicy; see docs/SECURITY.md"
         return Seen(SessionState.OPEN, why[:_LONGEST], hint, hopeless=True)
     return Seen(SessionState.FENCING, f"the fence could not finish: {_text(message) or 'no reason given'}")
 
