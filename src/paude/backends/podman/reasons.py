@@ -13,7 +13,9 @@ _NOISE = re.compile(r'^time="[^"]*" level=\w+ msg=|^Error: ')
 _ABSENT = re.compile(
     r"no such (?:container|object|volume|secret)|no (?:container|volume|secret) with name", re.IGNORECASE
 )
-_NOT_RUNNING = re.compile(r"not running|container state improper|no such exec session|is not in running state|stopped container")
+_NOT_RUNNING = re.compile(
+    r"not running|container state improper|no such exec session|is not in running state|stopped container"
+)
 
 
 def error(stderr: str, doing: str) -> PaudeError:

@@ -71,7 +71,6 @@ class Place:
     """The session's volume, and what stood there before: `remains` are containers by name."""
 
     engine: Engine
-    directory: str
     remains: Mapping[str, Mapping[str, object]]
 
 
@@ -96,10 +95,7 @@ class Start:
         """Take the session's name: the volume that bears it is the session's workspace."""
         async with self._durable(lambda: podman.remove("volume", self._name())):
             await self._claim(podman)
-            known = await podman.inspect("volume", self._name())
-            if known is None:
-                raise PaudeError(f"the volume {self._name()} has gone while the session was started")
-            yield Place(podman, str(known["Mountpoint"]), await self._remains(podman))
+            yield Place(podman, await self._remains(podman))
 
     async def _claim(self, podman: Engine) -> None:
         wanted = self._request
@@ -214,7 +210,10 @@ class Start:
     @asynccontextmanager
     async def run_agent(self, place: Place, pod: Pod, image: str) -> AsyncIterator[None]:
         """The agent, which waits for its leave."""
-        words = containers.agent(self._spec, image, pod.network, place.directory)
+        volume = await place.engine.inspect("volume", self._name())
+        if volume is None:
+            raise PaudeError(f"the volume {self._name()} has gone while the session was started")
+        words = containers.agent(self._spec, image, pod.network, str(volume["Mountpoint"]))
         async with self._container(place, "agent", words):
             yield
 
