@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from paude.sync.guard import path_is_held
+
 NAMES = ("a", "b.txt", "C", "ü", "long" * 30, "x y", "-rf")
 DIRECTORIES = ("", "d", "d/e", "f", "F2")
 HELD = (".envrc", ".vscode", "d/.claude")
@@ -108,9 +110,11 @@ class User:
         return self.rng.choice(found)
 
     def _mine(self, path: Path) -> bool:
-        relative = str(path.relative_to(self.root))
-        held = any(relative == h or relative.startswith(h + "/") for h in HELD)
-        return not held and path.name not in ANCHORS and not path.name.startswith(".mutagen")
+        return (
+            not path_is_held(str(path.relative_to(self.root)))
+            and path.name not in ANCHORS
+            and not path.name.startswith(".mutagen")
+        )
 
     def fresh(self) -> bytes:
         """A content like no other, of any length."""
