@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from paude.ssh.screen import OutputFilter
 from paude.ssh.shell import AttachResult, Identity, Remote, State, Tempo, attach
 from paude.ssh.terminal import Terminal
 from paude.tunnel.link import Senses
+from paude.tunnel.local import LocalStream
 from relay import Relay, relay
 from ssh_server import Sshd
 from terminal_user import Tmux, User
@@ -32,10 +35,18 @@ class Link:
     async def dial(self, port: int) -> ByteStream:
         if self.error is not None:
             raise self.error
+        # Not anyio's connect_tcp: cancelled in the turn in which it connects, it leaves its socket open.
+        sock = socket.socket()
+        sock.setblocking(False)
         try:
-            return await anyio.connect_tcp("127.0.0.1", self.relay.port)
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.relay.port))
         except OSError as exc:
+            sock.close()
             raise ConnectionLost("no way", why=str(exc)) from exc
+        except BaseException:
+            sock.close()
+            raise
+        return await LocalStream.over(sock)
 
 
 @dataclass

@@ -33,7 +33,11 @@ class LocalStream(asyncio.Protocol, ByteStream):
     async def over(cls, sock: socket.socket) -> LocalStream:
         """A stream over `sock`, which it owns from now on."""
         sock.setblocking(False)
-        _, stream = await asyncio.get_running_loop().create_connection(cls, sock=sock)
+        try:
+            _, stream = await asyncio.get_running_loop().create_connection(cls, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
         return stream
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
