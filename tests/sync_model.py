@@ -26,12 +26,18 @@ ANCHORS = ("anchor-1", "anchor-2")
 class Ledger:
     """Contents that were written, and those that a user destroyed."""
 
-    written: set[bytes] = field(default_factory=set)
+    graveyard: Path
+    written: dict[bytes, str] = field(default_factory=dict)
+    """With who wrote it, and how."""
     destroyed: set[bytes] = field(default_factory=set)
 
-    def lost(self, *trees: Path) -> set[bytes]:
-        """What was written, was not destroyed, and is nowhere."""
-        return self.written - self.destroyed - {content for tree in trees for content in contents(tree).values()}
+    def lost(self, *trees: Path) -> dict[bytes, str]:
+        """What was written, was not destroyed, and is nowhere.
+
+        A user who moves a directory away may take along what the sync is just putting there: that is in the graveyard.
+        """
+        there = {content for tree in (*trees, self.graveyard) for content in contents(tree).values()}
+        return {content: how for content, how in self.written.items() if content not in self.destroyed | there}
 
     def foreign(self, *trees: Path) -> dict[str, bytes]:
         """Files whose content nobody wrote: torn, or mixed of two."""
@@ -64,6 +70,8 @@ class User:
     def __init__(self, root: Path, graveyard: Path, ledger: Ledger, rng: random.Random) -> None:
         self.root, self.graveyard, self.ledger, self.rng = root, graveyard, ledger, rng
         self.count = 0
+        self.doing = ""
+        self.where: list[str] = []
         self.operations: dict[Callable[[], None], int] = {
             self.save: 14,
             self.overwrite: 4,
@@ -86,28 +94,33 @@ class User:
     def act(self) -> str:
         """Do one thing; what is not there any more, or is in the way, makes it nothing."""
         chosen = self.rng.choices(list(self.operations), list(self.operations.values()))[0]
+        self.doing, self.where = chosen.__name__, []
         try:
             chosen()
-        except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, OSError):
-            return f"{chosen.__name__} (in vain)"
-        return chosen.__name__
+        except OSError:
+            return f"{chosen.__name__} {self.where} (in vain)"
+        return f"{chosen.__name__} {self.where}"
 
     # --- what it is made of
 
     def _place(self) -> Path:
-        return self.root / self.rng.choice(DIRECTORIES) / self.rng.choice(NAMES)
+        return self._noted(self.root / self.rng.choice(DIRECTORIES) / self.rng.choice(NAMES))
+
+    def _noted(self, path: Path) -> Path:
+        self.where.append(str(path.relative_to(self.root))[:20])
+        return path
 
     def _existing(self) -> Path:
         found = [p for p in sorted(self.root.rglob("*")) if p.is_file() and not p.is_symlink() and self._mine(p)]
         if not found:
             raise FileNotFoundError
-        return self.rng.choice(found)
+        return self._noted(self.rng.choice(found))
 
     def _directory(self) -> Path:
         found = [p for p in sorted(self.root.rglob("*")) if p.is_dir() and not p.is_symlink() and self._mine(p)]
         if not found:
             raise FileNotFoundError
-        return self.rng.choice(found)
+        return self._noted(self.rng.choice(found))
 
     def _mine(self, path: Path) -> bool:
         return (
@@ -135,7 +148,7 @@ class User:
         self.count += 1
         draft = self.graveyard / f"draft-{self.root.name}-{self.count}"
         draft.write_bytes(content)
-        self.ledger.written.add(content)
+        self._wrote(content, path)
         try:
             os.link(draft, path)
         except OSError:
@@ -152,7 +165,7 @@ class User:
             self.ledger.destroyed.add(before)
             change(descriptor)
             after = os.pread(descriptor, 1 << 24, 0)
-            self.ledger.written.add(after)
+            self._wrote(after, path)
             if after != before:
                 self.ledger.destroyed.discard(after)
             if not path.exists() or path.stat().st_ino != os.fstat(descriptor).st_ino:
@@ -195,8 +208,11 @@ class User:
 
         self._in_place(self._existing(), change)
 
+    def _wrote(self, content: bytes, path: Path) -> None:
+        self.ledger.written[content] = f"{self.doing} {path.relative_to(self.root.parent)}"
+
     def _passing(self, content: bytes) -> None:
-        self.ledger.written.add(content)
+        self.ledger.written[content] = self.doing
         self.ledger.destroyed.add(content)
 
     def rename(self) -> None:
@@ -204,7 +220,9 @@ class User:
         if os.path.lexists(target):
             self.bury(target)
         os.link(source, target)
-        source.unlink()
+        kept = target.read_bytes()
+        self.bury(source)  # what is there by now need not be what was linked
+        self.ledger.destroyed.discard(kept)
 
     def delete(self) -> None:
         self.bury(self._existing())
@@ -252,7 +270,7 @@ class User:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(path) and self.root.name == "pod":
             path.write_bytes(b"evil")
-            self.ledger.written.add(b"evil")
+            self.ledger.written[b"evil"] = self.doing
             self.ledger.destroyed.add(b"evil")
 
 

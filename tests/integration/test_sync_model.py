@@ -26,8 +26,8 @@ class Game:
     """Two users, a sync between them, and bad luck."""
 
     def __init__(self, both: Peer, directory: Path, seed: int) -> None:
-        self.both, self.rng, self.ledger = both, random.Random(seed), Ledger()
-        self.graveyard = directory / "graveyard"
+        self.both, self.rng, self.ledger = both, random.Random(seed), Ledger(directory / "graveyard")
+        self.graveyard = self.ledger.graveyard
         self.graveyard.mkdir()
         self.users = [User(root, self.graveyard, self.ledger, self.rng) for root in (both.laptop, both.pod)]
         self.daemon: Daemon | None = None
@@ -119,7 +119,7 @@ class Game:
                     await anyio.sleep(0.1)  # it is being connected again
         assert not state.halted, self.told(f"halted {when}")
         lost = self.ledger.lost(self.both.laptop, self.both.pod)
-        assert not lost, self.told(f"lost {when}: {[c[:60] for c in lost]}")
+        assert not lost, self.told(f"lost {when}: {[(c[:60], how) for c, how in lost.items()]}")
         foreign = self.ledger.foreign(self.both.laptop, self.both.pod)
         assert not foreign, self.told(f"nobody wrote {when}: {foreign}")
         came = [path for path in contents(self.both.laptop) if path_is_held(path)]
