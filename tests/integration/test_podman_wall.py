@@ -210,8 +210,12 @@ def test_an_internal_network_of_podmans_own_would_not_have_held(laptop: Laptop, 
             addresses = [a["local"] for a in listed[0]["addr_info"]]
             tries = [(a, one.port) if "." in a else (f"{a}%eth0", one.port6) for a in addresses]
             assert tries, "the bridge has no address, so nothing was shown"
-            for address, port in tries:
-                podman("exec", control, "timeout", "2", "bash", "-c", f"echo > /dev/tcp/{address}/{port}", check=False)
+            knock = "; ".join(f"timeout 2 bash -c 'echo > /dev/tcp/{address}/{port}'" for address, port in tries)
+            # A new link-local address cannot be used before its owner has looked for others that have it (RFC 4862, 5.4).
+            for _ in range(20):
+                podman("exec", control, "bash", "-c", knock, check=False)
+                if one.got:
+                    break
             assert one.got > 0
     finally:
         podman("network", "rm", "--force", name, check=False)

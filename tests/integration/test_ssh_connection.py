@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from paude.errors import CommandFailed, ConnectionLost, LoginExpired, TimedOut
 from paude.ssh.connection import Connection, HostKeyMismatch, connected
 from paude.ssh.keys import generate
+from paude.tunnel.local import LocalStream
 from relay import relay
 from ssh_server import Sshd, sshd
 
@@ -202,3 +205,24 @@ async def test_a_cancelled_connection_leaves_nothing_behind(server: Sshd):
             async with opened(server) as connection:
                 await connection.run("sleep 60")
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_cancelled_in_any_of_its_first_turns_it_closes_the_stream_it_was_given(server: Sshd, turns: int):
+    near, far = socket.socketpair()
+    stream = await LocalStream.over(near)
+
+    async def connect() -> None:
+        async with connected(stream, key=server.client.private_openssh, host_key=server.host.public_openssh):
+            raise AssertionError("nobody answered")
+
+    with far:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(connect)
+            for _ in range(turns):
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+        if turns:  # before its first turn it does not own it yet
+            with pytest.raises(anyio.ClosedResourceError):
+                await stream.send(b"x")
+        await stream.aclose()

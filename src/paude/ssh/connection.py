@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 import socket
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -131,6 +131,25 @@ async def connected(
     `key` is the private key, `host_key` the only public key that the other end may have, both in OpenSSH's form.
     Raises HostKeyMismatch, LoginExpired when the key is refused, ConnectionLost with the tunnel's own reason.
     """
+    async with _owned(stream):
+        async with _connected(stream, _trust(key, host_key), username, keepalive, unanswered) as connection:
+            yield connection
+
+
+@asynccontextmanager
+async def _owned(stream: ByteStream) -> AsyncIterator[None]:
+    # The pump closes what it carries, but one that is cancelled before its first step carries nothing.
+    try:
+        yield
+    finally:
+        with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError, OSError):
+            await stream.aclose()
+
+
+@asynccontextmanager
+async def _connected(
+    stream: ByteStream, trust: dict[str, Any], username: str, keepalive: float, unanswered: int
+) -> AsyncIterator[Connection]:
     failure: Exception | None = None
     way = _Way(stream)
     near, far = socket.socketpair()
@@ -140,7 +159,7 @@ async def connected(
             with mapped():
                 raw = await asyncssh.connect(
                     sock=near,
-                    **_trust(key, host_key),
+                    **trust,
                     username=username,
                     **_SETTINGS,
                     keepalive_interval=keepalive,
