@@ -211,7 +211,7 @@ def test_an_internal_network_of_podmans_own_would_not_have_held(laptop: Laptop, 
             tries = [(a, one.port) if "." in a else (f"{a}%eth0", one.port6) for a in addresses]
             assert tries, "the bridge has no address, so nothing was shown"
             knock = "; ".join(f"timeout 2 bash -c 'echo > /dev/tcp/{address}/{port}'" for address, port in tries)
-            # A new link-local address cannot be used before its owner has looked for others that have it (RFC 4862, 5.4).
+            # A new link-local address cannot be used before others were asked for it (RFC 4862, 5.4).
             for _ in range(20):
                 podman("exec", control, "bash", "-c", knock, check=False)
                 if one.got:

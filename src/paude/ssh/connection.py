@@ -131,9 +131,9 @@ async def connected(
     `key` is the private key, `host_key` the only public key that the other end may have, both in OpenSSH's form.
     Raises HostKeyMismatch, LoginExpired when the key is refused, ConnectionLost with the tunnel's own reason.
     """
-    async with _owned(stream):
-        async with _connected(stream, _trust(key, host_key), username, keepalive, unanswered) as connection:
-            yield connection
+    trust = _trust(key, host_key)
+    async with _owned(stream), _connected(stream, trust, username, keepalive, unanswered) as connection:
+        yield connection
 
 
 @asynccontextmanager
