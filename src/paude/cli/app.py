@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
@@ -64,6 +65,7 @@ VERBS = {
     "verify": ("verify", "Prove a session's wall now: every probe, one line each."),
     "logs": ("logs", "Print the log of one container of a session's pod."),
     "ssh-config": ("ssh_config", "Print the line for ~/.ssh/config that makes sessions known to ssh."),
+    "completion": ("completion", "Print the completion script for bash, zsh or fish."),
     "bench": ("bench", "Measure paude itself."),
     "supervisor": ("supervisor", "The background process that keeps tunnels and sync alive."),
 }
@@ -113,7 +115,8 @@ def run() -> None:
         cut = words.index("--")
         words, _passed_on[:] = words[:cut], words[cut + 1 :]
     try:
-        app(words)
+        # One name for `paude`, `python -m paude` and the shell's completion, another as a plug-in of kubectl.
+        app(words, prog_name="kubectl paude" if Path(sys.argv[0]).name == "kubectl-paude" else "paude")
     except PaudeError as error:
         fail(error)
     except BrokenPipeError:

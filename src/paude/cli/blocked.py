@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from paude.cli import options
+from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
-from paude.errors import UsageError
 
 if TYPE_CHECKING:
     from paude.egress.allowlist import Allowlist
@@ -28,20 +27,22 @@ def register(app: typer.Typer) -> None:
 def blocked(
     name: options.Name = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on, and print each as it comes.")] = False,
-    output: Annotated[str, typer.Option("--output", "-o", help="text or json (with --watch a line each).")] = "text",
+    output: printed.Listing = "text",
 ) -> None:
     """Show what the proxy refused to a session, how often, and the command that would allow it."""
-    if output not in {"text", "json"}:
-        raise UsageError(f"there is no output format {output!r}", hint="formats: text, json")
+    output = printed.checked(output)
     if watch:
         in_loop(lambda: _watch(name, output))
         return
     session, allowed, refusals = in_loop(lambda: _so_far(name))
-    if output == "json":
-        shown = [_fact(one, session, allowed) for one in refusals]
-        put(json.dumps({"schema": SCHEMA, "session": session, "refused": shown}, indent=1))
+    shown = [_fact(one, session, allowed) for one in refusals]
+    if printed.document(output, {"schema": SCHEMA, "session": session, "refused": shown}):
         return
-    _table([_cells(one, session, allowed) for one in refusals])
+    if output == "name":
+        for host in dict.fromkeys(one.host for one in refusals):
+            put(host)
+        return
+    _table([_cells(one, session, allowed, wide=output == "wide") for one in refusals], wide=output == "wide")
 
 
 async def _so_far(name: str | None) -> tuple[str, Allowlist, list[Denied]]:
@@ -73,7 +74,9 @@ async def _watch(name: str | None, output: str) -> None:
         client = await refusals.client_of(cluster, record)
         async for one in refusals.as_they_come(cluster, client):
             fact = _fact(one, record.name, allowed)
-            put(json.dumps(fact) if output == "json" else "  ".join(_cells(one, record.name, allowed)))
+            if printed.document(output, fact, one_of_many=True):
+                continue
+            put(one.host if output == "name" else "  ".join(_cells(one, record.name, allowed, wide=output == "wide")))
 
 
 def _fact(one: Denied, session: str, allowed: Allowlist) -> dict[str, Any]:
@@ -94,17 +97,15 @@ def _why(one: Denied, allowed: Allowlist) -> str:
     return "it leads to no public address" if allowed.allows(one.host) else "not on the list"
 
 
-def _cells(one: Denied, session: str, allowed: Allowlist) -> list[str]:
+def _cells(one: Denied, session: str, allowed: Allowlist, *, wide: bool) -> list[str]:
     where = f"{one.host}:{one.port}" if one.port else one.host
     last = datetime.fromtimestamp(one.last, UTC).astimezone().strftime("%H:%M:%S")
-    return [where, f"{one.count}x", last, _remedy(one, session, allowed) or _why(one, allowed)]
+    more = [one.method, _why(one, allowed)] if wide else []
+    return [where, f"{one.count}x", last, *more, _remedy(one, session, allowed) or _why(one, allowed)]
 
 
-def _table(rows: list[list[str]]) -> None:
+def _table(rows: list[list[str]], *, wide: bool) -> None:
     if not rows:
         say("nothing was refused")
         return
-    lines = [["HOST", "COUNT", "LAST", "TO ALLOW IT"], *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(4)]
-    for line in lines:
-        put("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    printed.table(["HOST", "COUNT", "LAST", *(("METHOD", "WHY") if wide else ()), "TO ALLOW IT"], rows)

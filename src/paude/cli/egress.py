@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from paude.cli import options
+from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
-from paude.errors import UsageError
 
 group = typer.Typer(help="What a session may reach.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -25,20 +24,20 @@ def egress() -> None:
 
 
 @group.command()
-def show(
-    name: options.Name = None, output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text"
-) -> None:
+def show(name: options.Name = None, output: printed.Listing = "text") -> None:
     """Show the hosts that a session may reach, and the proxy that lets it."""
-    if output not in {"text", "json"}:
-        raise UsageError(f"there is no output format {output!r}", hint="formats: text, json")
+    output = printed.checked(output)
     facts = in_loop(lambda: _facts(name))
     for warning in facts["warnings"]:
         say(f"warning: {warning}")
-    if output == "json":
-        put(json.dumps(facts, indent=1))
+    if printed.document(output, facts):
         return
-    for host in facts["hosts"] or ["nothing: every host is refused"]:
+    for host in facts["hosts"]:
         put(host)
+    if output == "name":
+        return
+    if not facts["hosts"]:
+        put("nothing: every host is refused")
     others = [one for one in facts["shared_by"] if one != facts["session"]]
     say(f"proxy: {facts['proxy'] or 'none, the session is stopped'}")
     if others:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from paude.cli import options
+from paude.cli import completion
 from paude.cli.app import say
 from paude.errors import UsageError
 
@@ -28,7 +28,7 @@ def forward(
             metavar="[NAME]",
             show_default=False,
             help="The session; else the most recent one.",
-            autocompletion=options.complete_session,
+            autocompletion=completion.sessions,
         ),
     ],
     second: Annotated[

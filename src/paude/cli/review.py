@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from paude.cli import options
+from paude.cli import output as printed
 from paude.cli.app import put, say
-from paude.cli.sync import Output, checked, inside, with_session
+from paude.cli.sync import inside, with_session
 
 if TYPE_CHECKING:
     from paude.sessions.records import Record
@@ -27,20 +27,18 @@ def review(
     accept: Annotated[
         list[str] | None, typer.Option(help="Bring this path over, as it was shown; may be repeated.")
     ] = None,
-    output: Output = "text",
+    output: printed.Facts = "text",
 ) -> None:
     """Show what the agent made or changed that this machine might execute or obey; it never comes by itself.
 
     A path can be accepted once it was shown, and only as it was shown.
     """
-    checked(output)
+    output = printed.checked(output, printed.FACTS)  # no bare names: what may be accepted must have been shown
     if accept:
         with_session(name, lambda paths, record: _accept(paths, record, tuple(accept)))
         return
     found = with_session(name, lambda paths, record: _review(paths, record, tell=output == "text"))
-    if output == "json":
-        put(json.dumps({"schema": 1, "held": found}, indent=1))
-    elif not found:
+    if not printed.document(output, {"schema": 1, "held": found}) and not found:
         say("nothing is held")
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
-from paude.errors import PaudeError, UsageError
+from paude.errors import PaudeError
 
 if TYPE_CHECKING:
     from paude.backends.base import Listed
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 PATIENCE_S = 3.0  # a cluster that does not answer must not hide the others
-FORMATS = ("table", "wide", "name", "json")
 
 
 def register(app: typer.Typer) -> None:
@@ -46,18 +45,17 @@ class Row:
 
 
 def sessions(
-    output: Annotated[str, typer.Option("--output", "-o", help="table, wide, name or json.")] = "table",
+    output: printed.Listing = "text",
     no_headers: Annotated[bool, typer.Option("--no-headers", help="Leave the first line out.")] = False,
 ) -> None:
     """List the sessions of the clusters that this machine has sessions on, and of the current context."""
-    if output not in FORMATS:
-        raise UsageError(f"there is no output format {output!r}", hint="formats: " + ", ".join(FORMATS))
+    output = printed.checked(output)
     rows, troubles = in_loop(_collect)
     for trouble in troubles:
         say(f"warning: {trouble}")
-    if output == "json":
-        put(json.dumps({"schema": SCHEMA, "sessions": [asdict(row) for row in rows]}, indent=1))
-    elif output == "name":
+    if printed.document(output, {"schema": SCHEMA, "sessions": [asdict(row) for row in rows]}):
+        return
+    if output == "name":
         for row in rows:
             put(row.name)
     else:
@@ -81,13 +79,11 @@ def show(rows: list[Row], *, wide: bool, headers: bool) -> None:
     columns = ["NAME", "STATE", "AGENT", "AGE", "WORKSPACE"] + (
         ["NAMESPACE", "SERVER", "WALL", "OWNER"] if wide else []
     )
-    lines = [columns] if headers else []
+    lines = []
     for row in rows:
         line = [row.name, row.state, row.agent, age(row.age_s), row.workspace]
         lines.append(line + ([row.namespace, row.server, row.wall, row.owner] if wide else []))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))] if lines else []
-    for line in lines:
-        put("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    printed.table(columns, lines, headers=headers)
     for row in rows:
         if row.reason and row.state not in {"running", "starting"}:
             say(f"{row.name}: {row.reason}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from paude.cli import options
+from paude.cli import output as printed
 from paude.cli.app import in_loop, put
-from paude.errors import PaudeError, UsageError
+from paude.errors import PaudeError
 
 _SHOWN = (
     "session", "state", "reason", "agent", "workspace", "backend", "namespace", "server", "allowed", "fence", "sync",
@@ -22,15 +22,11 @@ def register(app: typer.Typer) -> None:
     app.command()(status)
 
 
-def status(
-    name: options.Name = None, output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text"
-) -> None:
+def status(name: options.Name = None, output: printed.Facts = "text") -> None:
     """Show how a session stands: its pod, its fence, its sync."""
-    if output not in {"text", "json"}:
-        raise UsageError(f"there is no output format {output!r}", hint="formats: text, json")
+    output = printed.checked(output, printed.FACTS)
     facts = in_loop(lambda: _facts(name))
-    if output == "json":
-        put(json.dumps(facts, indent=1, default=str))
+    if printed.document(output, facts):
         return
     for key in _SHOWN:
         if facts.get(key):

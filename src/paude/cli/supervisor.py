@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import typer
 
+from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
 
 group = typer.Typer(help="The background process that keeps tunnels and sync alive.", rich_markup_mode=None)
@@ -24,15 +27,20 @@ def run() -> None:
 
 
 @group.command()
-def status() -> None:
+def status(output: printed.Facts = "text") -> None:
     """Show whether it runs, and for what."""
-    import json
-
+    output = printed.checked(output, printed.FACTS)
     from paude.settings import Paths
     from paude.supervisor import client
 
     found = in_loop(lambda: client.status(Paths.from_environment()))
-    put(json.dumps(found, indent=1) if found is not None else "not running; the next verb that needs it starts it")
+    facts = {"schema": 1, "running": found is not None, **(found or {})}
+    if printed.document(output, facts):
+        return
+    if found is None:
+        put("not running; the next verb that needs it starts it")
+    for key, value in (found or {}).items():
+        put(f"{key + ':':<12}{value if isinstance(value, (str, int, float)) else json.dumps(value)}")
 
 
 @group.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from paude.cli import options
+from paude.cli import completion, options
+from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
 from paude.errors import PaudeError, UsageError, WorkWouldBeLost
 
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 group = typer.Typer(help="How the workspace is kept in step.", rich_markup_mode=None)
 Session = Annotated[
     str | None,
-    typer.Option("--session", help="The session; else the most recent one.", autocompletion=options.complete_session),
+    typer.Option("--session", help="The session; else the most recent one.", autocompletion=completion.sessions),
 ]
-Output = Annotated[str, typer.Option("--output", "-o", help="text or json.")]
 PathHere = Annotated[str, typer.Argument(help="The path, from the workspace's top.")]
 
 
@@ -62,11 +61,11 @@ def inside(record: Record, path: str) -> str:
 @group.command()
 def status(
     name: options.Name = None,
-    output: Output = "text",
+    output: printed.Facts = "text",
     watch: Annotated[bool, typer.Option(help="Go on telling, until Ctrl-C.")] = False,
 ) -> None:
     """Show whether changes arrive, and what stands in the way."""
-    checked(output)
+    output = printed.checked(output, printed.FACTS)
 
     async def work(paths: Paths, record: Record) -> None:
         from contextlib import aclosing
@@ -85,17 +84,10 @@ def status(
     with_session(name, work)
 
 
-def checked(output: str) -> None:
-    """Raises UsageError for another format than text and json."""
-    if output not in {"text", "json"}:
-        raise UsageError(f"there is no output format {output!r}", hint="formats: text, json")
-
-
 def show(state: SyncState, output: str, *, one_line: bool = False) -> None:
     """One state, as it was asked for."""
-    if output == "json":
-        facts = {"schema": 1, "healthy": state.healthy, "message": state.message, **asdict(state)}
-        put(json.dumps(facts, indent=None if one_line else 1))
+    facts = {"schema": 1, "healthy": state.healthy, "message": state.message, **asdict(state)}
+    if printed.document(output, facts, one_of_many=one_line):
         return
     words, last = state.message or "in step", state.last_success or "never"
     put(f"{state.status}: {words}; {state.files} files, {state.bytes} bytes; last success {last}")
@@ -136,9 +128,9 @@ Nothing travels until you choose:
 
 
 @group.command()
-def flush(name: options.Name = None, output: Output = "text") -> None:
+def flush(name: options.Name = None, output: printed.Facts = "text") -> None:
     """Bring both sides together now; exit code 1 when something stands in the way."""
-    checked(output)
+    output = printed.checked(output, printed.FACTS)
 
     async def work(paths: Paths, record: Record) -> SyncState:
         from paude.sync import session
@@ -199,9 +191,9 @@ def reset(
 
 
 @group.command()
-def conflicts(name: options.Name = None, output: Output = "text") -> None:
+def conflicts(name: options.Name = None, output: printed.Listing = "text") -> None:
     """List what both sides changed; neither version was overwritten. Exit code 9 when there is any."""
-    checked(output)
+    output = printed.checked(output)
 
     async def work(paths: Paths, record: Record) -> SyncState:
         from paude.sync import session
@@ -211,11 +203,10 @@ def conflicts(name: options.Name = None, output: Output = "text") -> None:
     from paude.sync.shown import visible
 
     found = with_session(name, work).conflicts
-    if output == "json":
-        put(json.dumps({"schema": 1, "conflicts": [asdict(one) for one in found]}, indent=1))
-    else:
+    if not printed.document(output, {"schema": 1, "conflicts": [asdict(one) for one in found]}):
         for one in found:
-            put(f"{visible(one.path)}  (here: {one.laptop or 'changed'}; in the pod: {one.pod or 'changed'})")
+            more = f"  (here: {one.laptop or 'changed'}; in the pod: {one.pod or 'changed'})"
+            put(visible(one.path) + ("" if output == "name" else more))
     if found:
         say("look with `paude sync diff PATH`, end one with `paude sync resolve PATH --keep local|agent|both`")
         raise typer.Exit(WorkWouldBeLost.exit_code)
@@ -259,9 +250,9 @@ def diff(path: Annotated[str, typer.Argument(help="One conflict; else all.")] = 
 
 
 @group.command()
-def verify(name: options.Name = None, output: Output = "text") -> None:
+def verify(name: options.Name = None, output: printed.Listing = "text") -> None:
     """Hash every file on both sides and list what differs; exit code 1 when that is not explained."""
-    checked(output)
+    output = printed.checked(output)
 
     async def work(paths: Paths, record: Record) -> Any:
         from paude.plans.compare import compare
@@ -271,10 +262,11 @@ def verify(name: options.Name = None, output: Output = "text") -> None:
     from paude.sync.shown import visible
 
     found = with_session(name, work)
-    if output == "json":
-        facts = {"schema": 1, "compared": found.compared, "differences": [asdict(one) for one in found.differences]}
-        put(json.dumps(facts, indent=1))
-    else:
+    facts = {"schema": 1, "compared": found.compared, "differences": [asdict(one) for one in found.differences]}
+    if output == "name":
+        for one in found.differences:
+            put(visible(one.path))
+    elif not printed.document(output, facts):
         for one in found.differences:
             put(f"{visible(one.path)}: {one.what}{f' ({one.why})' if one.why else ''}")
         put(f"{found.compared} entries compared, {len(found.unexplained)} differ without a reason")

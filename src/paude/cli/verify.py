@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from paude.cli import options
+from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
-from paude.errors import EgressOpen, PaudeError, UsageError
+from paude.errors import EgressOpen, PaudeError
 
 if TYPE_CHECKING:
     from paude.plans.verify import Proof
@@ -29,21 +29,16 @@ def register(app: typer.Typer) -> None:
     app.command()(verify)
 
 
-def verify(
-    name: options.Name = None, output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text"
-) -> None:
+def verify(name: options.Name = None, output: printed.Listing = "text") -> None:
     """Try every way out of a session, from inside its network, and say what each probe saw.
 
     Exit code 3 when one got out; the agent is parked then. Exit code 1 when something could not be proven.
     """
-    if output not in {"text", "json"}:
-        raise UsageError(f"there is no output format {output!r}", hint="formats: text, json")
+    output = printed.checked(output)
     proof = in_loop(lambda: _prove(name))
-    if output == "json":
-        probes = [asdict(probe) for probe in proof.probes]
-        put(json.dumps({"schema": SCHEMA, "session": proof.session, "probes": probes}, indent=1))
-    else:
-        _table(proof)
+    facts = {"schema": SCHEMA, "session": proof.session, "probes": [asdict(probe) for probe in proof.probes]}
+    if not printed.document(output, facts):
+        _show(proof, output)
     _judge(proof)
 
 
@@ -56,12 +51,13 @@ async def _prove(name: str | None) -> Proof:
     return await prove(record_of(name, paths), paths)
 
 
-def _table(proof: Proof) -> None:
-    lines = [("PROBE", "TARGET", "RESULT")]
-    lines += [(probe.name, probe.address, _WORDS.get(probe.result, probe.result)) for probe in proof.probes]
-    widths = [max(len(line[i]) for line in lines) for i in range(3)]
-    for line in lines:
-        put("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+def _show(proof: Proof, output: str) -> None:
+    if output == "name":
+        for probe in proof.probes:
+            put(probe.name)
+        return
+    rows = [(probe.name, probe.address, _WORDS.get(probe.result, probe.result)) for probe in proof.probes]
+    printed.table(("PROBE", "TARGET", "RESULT"), rows)
 
 
 def _judge(proof: Proof) -> None:

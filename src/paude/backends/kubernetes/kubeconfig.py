@@ -63,6 +63,11 @@ def files_from(flag: Path | None, environment: Mapping[str, str] = os.environ) -
     return tuple(listed) or (Path(environment.get("HOME", "~")).expanduser() / ".kube" / "config",)
 
 
+def contexts(files: Sequence[Path]) -> tuple[str, ...]:
+    """The names of all contexts. Raises SettingsError for files that are not there or cannot be read."""
+    return tuple(_merge(files).contexts)
+
+
 def choose(files: Sequence[Path], *, context: str | None = None, namespace: str | None = None) -> Target:
     """The target that `context` (or the current context) names.
 
