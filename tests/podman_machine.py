@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,14 +15,15 @@ from laptop import Laptop
 from world import zone
 
 BASE = os.environ.get("PAUDE_TEST_BASE_IMAGE", "localhost/paude-base:bookworm")
-# What a machine without CAP_SYS_RESOURCE can grant; and nothing here may ask a resolver of the real world.
-_SETTINGS = f"""\
+# What a machine without CAP_SYS_RESOURCE can grant.
+_BUILDS = """\
 [engine]
 runtime = "runc"
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
-dns_servers = ["{zone.RESOLVER}"]
 """
+# Nothing that runs in a test may ask a resolver of the real world.
+_SETTINGS = f'{_BUILDS}dns_servers = ["{zone.RESOLVER}"]\n'
 
 
 def available() -> bool:
@@ -40,10 +42,24 @@ def podman(*words: str, check: bool = True, stdin: str | None = None) -> str:
 
 def settings() -> dict[str, str]:
     """The environment that makes podman use the settings above."""
-    file = Path(tempfile.gettempdir()) / f"paude-test-podman-{os.getuid()}.conf"
-    if not file.exists() or file.read_text() != _SETTINGS:
-        file.write_text(_SETTINGS)
+    return _settings("podman", _SETTINGS)
+
+
+def _settings(name: str, text: str) -> dict[str, str]:
+    file = Path(tempfile.gettempdir()) / f"paude-test-{name}-{os.getuid()}.conf"
+    if not file.exists() or file.read_text() != text:
+        partial = file.with_suffix(f".{os.getpid()}")
+        partial.write_text(text)
+        partial.replace(file)
     return {"CONTAINERS_CONF": str(file)}
+
+
+def build_images(env: Mapping[str, str]) -> None:
+    """Build what is missing of the images, with the environment of a machine."""
+    words = [sys.executable, str(Path(__file__).parent / "podman_images.py")]
+    own = {**env, **_settings("builds", _BUILDS)}
+    done = subprocess.run(words, env=own, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def things(name: str = "paude-") -> set[str]:
@@ -73,6 +89,7 @@ def machine(cache: Path) -> Iterator[Laptop]:
     }
     for directory in (home / ".s", home / ".r"):
         directory.mkdir(mode=0o700)
+    build_images(env)
     made = Laptop(home, home / ".s", env)
     try:
         yield made

@@ -96,6 +96,8 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
 def session(place: Place) -> Session:
     workspace = place.laptop.workspace("project", {"README": "hello\n", "src/a.py": "a = 1\n"})
     git(workspace, "init", "-q", "-b", "main")
+    git(workspace, "config", "user.name", "Dev")
+    git(workspace, "config", "user.email", "dev@example.test")
     git(workspace, "add", ".")
     git(workspace, "commit", "-q", "-m", "begin")
     return Session(place, place.laptop.start(workspace, "--timeout", "250"), workspace)
@@ -135,6 +137,12 @@ def test_the_agent_cannot_write_where_it_has_no_business(session: Session) -> No
 def test_the_agent_sees_neither_the_gates_keys_nor_its_part_of_the_volume(session: Session) -> None:
     assert session.inside("ls -d /vol /run/paude/gate.sock 2>/dev/null || true") == ""
     assert session.inside("grep -c restrict /etc/paude/ssh/authorized_keys") == "1"
+
+
+def test_the_agent_commits_as_the_developer_and_cannot_change_what_it_was_given(session: Session) -> None:
+    assert session.inside("git config user.email") == "dev@example.test"
+    for path in ("/run/secrets/x", "/run/secrets/gitconfig", "/run/secrets/paude/gitconfig"):
+        assert session.inside(f"touch {path} 2>/dev/null && echo written || echo refused") == "refused"
 
 
 def test_an_edit_travels_both_ways(session: Session) -> None:

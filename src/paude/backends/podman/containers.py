@@ -174,7 +174,9 @@ def agent(spec: Spec, image: str, network: str, directory: str) -> list[str]:
         f"--volume={directory}/inbox:/run/inbox:ro,nosuid,nodev,noexec",
         f"--volume={name_of(at, 'run')}:/run/gate:ro,nocopy",
         *_keys(spec.identity, "agent"),
-        *_files(spec.identity, "credentials", "", spec.credentials),
+        # Podman makes no mount points on a read-only root; a directory of root's in memory lets it, and nobody else.
+        "--tmpfs=/run/secrets:rw,notmpcopyup,mode=0755,size=1m,nosuid,nodev,noexec",
+        *_files(spec.identity, "credentials", "/run/secrets/", spec.credentials),
         *_writable("2g"),
         "--restart=no",
         f"--pids-limit={spec.limits.processes}",
@@ -260,7 +262,7 @@ def _keys(identity: Identity, part: str) -> list[str]:
 
 
 def _files(identity: Identity, part: str, directory: str, files: Iterable[str]) -> list[str]:
-    """Secrets as files; without a directory they lie in podman's own, /run/secrets, which is one mount."""
+    """Secrets as files."""
     access = f"uid={USER},gid={USER},mode=0440"
     return [
         f"--secret={secret_name(identity, part, file)},type=mount,target={directory}{file},{access}" for file in files
