@@ -106,6 +106,10 @@ class AgentEnded(PaudeError):
     exit_code = 10
 
 
+class AgentParked(AgentEnded):
+    """The gate took the agent's leave away; `why` is its reason."""
+
+
 class PodFailed(PaudeError):
     """The pod cannot run; `why` is the cluster's own reason."""
 

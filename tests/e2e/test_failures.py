@@ -8,6 +8,7 @@ import json
 import re
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -85,6 +86,17 @@ def test_what_is_no_readable_directory_is_no_workspace(here: Here) -> None:
         done = here.laptop.paude("start", str(path), "--agent", "shell", code=2)
         assert str(path) in done.stderr
         assert re.search(word, done.stderr)
+    here.leaves_nothing()
+
+
+def test_a_workspace_that_may_not_be_read_is_refused(here: Here) -> None:
+    closed = here.laptop.workspace("closed")
+    closed.chmod(0)
+    as_others = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]  # root as others are: bound by modes
+    argv = [*as_others, sys.executable, "-m", "paude", "start", str(closed), "--agent", "shell"]
+    done = subprocess.run(argv, env=here.laptop.env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert f"error: {closed} cannot be read and written by you" in done.stderr
     here.leaves_nothing()
 
 

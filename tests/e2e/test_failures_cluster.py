@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
 import threading
 import time
@@ -176,6 +177,16 @@ def test_a_name_that_another_object_has_is_taken_and_the_object_is_left_alone(he
             "--name", "mine", code=5, says=("error: ConfigMap paude-mine exists", "hint: choose another --name")
         )
         assert here.admin("get", "configmap", "paude-mine", "-o", "json", namespace=here.space) == before
+
+
+def test_two_starts_of_one_directory_at_once_make_one_session(here: Here) -> None:
+    both = [here.begin(), here.begin()]
+    assert sorted(one.end() for one in both) == [0, 5]
+    refused = next(one for one in both if one.process.returncode == 5)
+    assert re.search("at work on|belongs to the session", refused.words), refused.words
+    (record,) = here.laptop.records().values()
+    here.laptop.paude("stop", "--discard", str(record["name"]))
+    here.leaves_nothing()
 
 
 def test_a_failed_start_takes_nothing_of_another_session(here: Here, laptop: Laptop) -> None:

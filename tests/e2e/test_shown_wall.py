@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,6 +213,15 @@ def test_the_proxy_lets_a_listed_host_through(session: Session, world: World) ->
 # --- leave; last in this module: the agent is parked
 
 
+def assert_attach_says_why(session: Session) -> None:
+    argv = ["script", "-qec", f"{sys.executable} -m paude attach {session.name}", "/dev/null"]
+    done = subprocess.run(
+        argv, env=session.laptop.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 10, done.stdout
+    assert f"the agent of {session.name} is parked" in done.stdout
+
+
 def test_without_leave_the_agent_is_gone_within_three_seconds(session: Session, kubectl: Admin) -> None:
     before = until_tmux_answers(kubectl, session.name)
     config = str(session.laptop.state / "paude" / "ssh_config")
@@ -229,6 +239,7 @@ def test_without_leave_the_agent_is_gone_within_three_seconds(session: Session, 
     assert "parked" in status
     assert "test" in status
     assert in_container(kubectl, session.name, "agent", *TMUX.split(), "has-session") == ""
+    assert_attach_says_why(session)
 
     assert session.laptop.start(session.workspace, "--allow", ALLOWED) == session.name
     assert until_tmux_answers(kubectl, session.name) != before

@@ -128,6 +128,16 @@ def test_a_parked_session_gives_the_gates_reason() -> None:
     assert (seen.state, seen.reason) == (SessionState.PARKED, "idle for 4 h")
 
 
+def test_an_agent_that_was_parked_twice_is_parked_and_no_failure() -> None:
+    agent = {**container("agent", waiting("CrashLoopBackOff")), "lastState": ended(0, "")}
+    here = pod(GATE, FENCED, agent=agent, phase="Running")
+
+    assert derive(here, {"parked": "idle for 4 h"}).state is SessionState.PARKED
+    assert derive(here).state is SessionState.WAITING
+    failing = {**agent, "lastState": ended(1, "")}
+    assert derive(pod(GATE, FENCED, agent=failing, phase="Running")).state is SessionState.FAILED
+
+
 def test_a_pod_that_goes_and_one_that_was_evicted_are_told_apart() -> None:
     going = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "status": {"phase": "Running"}}
     evicted = {"metadata": {}, "status": {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}}

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def start(
-    workspace: Annotated[Path, typer.Argument(help="The directory to work on.")] = Path("."),
+    workspace: Annotated[Path, typer.Argument(help="The directory to work on.", readable=False)] = Path("."),
     name: Annotated[str | None, typer.Option(help="The session's name; else made from the directory's.")] = None,
     backend: Annotated[
         str | None, typer.Option(help="podman, kubernetes or openshift; else PAUDE_BACKEND, else podman where it is.")

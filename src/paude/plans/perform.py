@@ -14,7 +14,7 @@ from paude.backends.podman.start import Request as PodmanRequest
 from paude.egress.allowlist import Allowlist
 from paude.engine import Plan
 from paude.engine.events import Emit
-from paude.errors import PaudeError, UsageError
+from paude.errors import NameTaken, PaudeError, UsageError
 from paude.plans import start, stop
 from paude.plans.homecoming import Homecoming
 from paude.plans.request import Prepared
@@ -54,7 +54,10 @@ async def start_session(
     """
     laptop = prepared.laptop
     await anyio.to_thread.run_sync(records.sweep, laptop.paths)
-    with records.locked(laptop.paths, laptop.name):
+    workspace = laptop.record.workspace
+    with records.workspace_locked(laptop.paths, workspace), records.locked(laptop.paths, laptop.name):
+        if laptop.fresh:
+            _still_alone(laptop.paths, laptop.name, workspace)
         if prepared.stale is not None and prepared.stale.server:
             await take_down(prepared.stale, laptop.paths, display, keep_volume=False, limit_s=limit_s)
         plan = start_plan(prepared)
@@ -67,6 +70,15 @@ async def start_session(
             if records.load(laptop.paths, laptop.name) is None:
                 records.forget(laptop.paths, laptop.name)  # the lines for others may have been all there was
     return plan, recorder
+
+
+def _still_alone(paths: Paths, name: str, workspace: str) -> None:
+    """Raise NameTaken when another start took the directory between the preparation of this one and its lock."""
+    for record in records.load_all(paths):
+        if isinstance(record, Record) and record.workspace == workspace and record.name != name:
+            raise NameTaken(
+                f"{workspace} belongs to the session {record.name} by now", hint=f"`paude attach {record.name}`"
+            )
 
 
 def _commit(paths: Paths, name: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -189,17 +190,35 @@ def locked(paths: Paths, name: str) -> Iterator[None]:
 
     The lock goes with the process, however that ends. Raises NameTaken at once when somebody has it.
     """
-    directory = paths.state / "locks"
+    with _held(paths.state / "locks" / validate(name), f"session {name}", "wait for it and try again"):
+        yield
+
+
+@contextlib.contextmanager
+def workspace_locked(paths: Paths, workspace: str) -> Iterator[None]:
+    """Keep other starts of this directory away while the block runs: a directory is in step with one session.
+
+    Raises NameTaken at once when another one is at it.
+    """
+    name = hashlib.sha256(os.fsencode(workspace)).hexdigest()[:16]
+    with _held(paths.state / "locks" / "workspaces" / name, workspace, "`paude attach` follows what it does"):
+        yield
+
+
+@contextlib.contextmanager
+def _held(file: Path, what: str, hint: str) -> Iterator[None]:
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(directory / validate(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
-        raise SettingsError(f"the session {name} cannot be locked", why=str(exc)) from exc
+        raise SettingsError(f"{what} cannot be locked", why=str(exc)) from exc
     with os.fdopen(handle, "r+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
-            raise _busy(name, lock.read(20)) from exc
+            holder = lock.read(20)
+            why = f"process {holder}" if holder.isdigit() else ""
+            raise NameTaken(f"another paude command is at work on {what}", why=why, hint=hint) from exc
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -214,11 +233,6 @@ def wait_unlocked(paths: Paths, name: str) -> None:
         return
     with os.fdopen(handle, "r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
-
-
-def _busy(name: str, holder: str) -> PaudeError:
-    why = f"process {holder}" if holder.isdigit() else ""
-    return NameTaken(f"another paude command is at work on session {name}", why=why, hint="wait for it and try again")
 
 
 def _replace(target: Path, data: bytes) -> None:

@@ -59,6 +59,7 @@ def derive(pod: object, gate: object = None) -> Seen:
     return (
         _ending(_mapping(pod.get("metadata")), status)
         or _unscheduled(status)
+        or _parked(_mapping(gate))
         or _stuck(status)
         or _fenced(status)
         or _at_work(status, _mapping(gate))
@@ -98,6 +99,12 @@ def _scheduling_hint(why: str) -> str:
     return "see `kubectl describe pod`"
 
 
+def _parked(gate: Mapping[str, Any]) -> Seen | None:
+    if gate.get("parked"):
+        return Seen(SessionState.PARKED, _text(gate.get("parked")), "`paude start` releases it again")
+    return None
+
+
 def _stuck(status: Mapping[str, Any]) -> Seen | None:
     for container in _containers(status):
         name = _text(container.get("name"))
@@ -108,6 +115,9 @@ def _stuck(status: Mapping[str, Any]) -> Seen | None:
         if reason in _CONFIG:
             why = f"the container {name} cannot be made: {message or reason}"
             return Seen(SessionState.FAILED, why, "`paude stop` and `paude start` make it anew", hopeless=True)
+        if reason == "CrashLoopBackOff" and name == "agent" and _last_code(container) == 0:
+            why = "the agent was sent away, and the cluster holds its next start back"
+            return Seen(SessionState.WAITING, why, "`paude status` asks its gate for the reason")
         if reason == "CrashLoopBackOff" and name != "fence":
             return Seen(SessionState.FAILED, f"{name} keeps ending: {_last_end(container)}", f"`paude logs` ({name})")
     return None
@@ -150,8 +160,6 @@ def _leaks(message: object) -> Iterator[str]:
 
 
 def _at_work(status: Mapping[str, Any], gate: Mapping[str, Any]) -> Seen:
-    if gate.get("parked"):
-        return Seen(SessionState.PARKED, _text(gate.get("parked")), "`paude start` releases it again")
     if _mapping(gate.get("fence")).get("state") == "open":
         return Seen(SessionState.OPEN, "the fence found a way out", "see `paude status`", hopeless=True)
     agent = _named(status, "agent")
@@ -172,6 +180,10 @@ def _not_running(status: Mapping[str, Any], agent: Mapping[str, Any]) -> Seen:
     if _mapping(_mapping(_named(status, "gate").get("state")).get("running")):
         return Seen(SessionState.STARTING, "the gate is up")
     return Seen(SessionState.STARTING, "the pod is being set up")
+
+
+def _last_code(container: Mapping[str, Any]) -> object:
+    return _mapping(_mapping(container.get("lastState")).get("terminated")).get("exitCode")
 
 
 def _last_end(container: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ async def dial_when_ready(dialer: Dialer, port: int, within_s: float = WITHIN_S)
     with anyio.move_on_after(within_s):
         while True:
             try:
-                return await _spoken(await dialer.dial(port))
+                return await spoken(await dialer.dial(port))
             except (ConnectionLost, SessionGone) as exc:
                 last = exc
             await anyio.sleep(pause)
@@ -36,7 +36,11 @@ async def dial_when_ready(dialer: Dialer, port: int, within_s: float = WITHIN_S)
     raise last
 
 
-async def _spoken(stream: ByteStream) -> ByteStream:
+async def spoken(stream: ByteStream) -> ByteStream:
+    """The stream, once the server has spoken on it; its words are still to be read.
+
+    Raises ConnectionLost when the port is closed, and closes the stream then.
+    """
     try:
         return _Unread(stream, await stream.receive())
     except BaseException as exc:
@@ -58,6 +62,11 @@ class _Unread(ByteStream):
             taken, self._first = self._first[:max_bytes], self._first[max_bytes:]
             return taken
         return await self._stream.receive(max_bytes)
+
+    def suspect(self, allowance: float) -> None:
+        suspect = getattr(self._stream, "suspect", None)
+        if suspect is not None:
+            suspect(allowance)
 
     async def send(self, item: bytes) -> None:
         await self._stream.send(item)
