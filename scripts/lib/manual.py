@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from paude import __version__
 from paude.cli.app import app
+from paude.settings.table import rows
 
 TABLES = Path(__file__).parents[2] / "docs/commands.md"
 
@@ -36,6 +37,7 @@ def manual() -> Iterator[str]:
         yield from verb((name,), root.get_command(context, name))
     yield from table("EXIT STATUS", "Exit codes")
     yield from table("ENVIRONMENT", "Environment")
+    yield from settings()
 
 
 def verb(names: tuple[str, ...], command: Any) -> Iterator[str]:
@@ -57,6 +59,14 @@ def verb(names: tuple[str, ...], command: Any) -> Iterator[str]:
         value = "" if one.is_flag else f" {one.name.upper()}"
         spellings = "/".join(part for part in (", ".join(one.opts), ", ".join(one.secondary_opts)) if part)
         yield from (".TP", f".B {text(spellings + value)}", text(one.help or ""))
+
+
+def settings() -> Iterator[str]:
+    """Every setting, by its name in files and its variable."""
+    yield ".SH SETTINGS"
+    for row in rows():
+        words = f"{row.words} {f'{row.flag} ' if row.flag else ''}"
+        yield from (".TP", f".B {text(f'{row.name}, {row.variable}')}", text(words.rstrip()))
 
 
 def table(title: str, heading: str) -> Iterator[str]:

@@ -71,6 +71,8 @@ def a_laptop(cluster_env: dict[str, str], cache_home: Path) -> Iterator[Laptop]:
         "PAUDE_BACKEND": "kubernetes",
         "PAUDE_BASE_IMAGE": cluster_env["PAUDE_TEST_BASE_IMAGE"],
         "PAUDE_BUILD_NETWORK": "host",
+        "PAUDE_RESOURCES_REQUESTS_CPU": "250m",  # the one node of the test cluster is small
+        "PAUDE_RESOURCES_REQUESTS_MEMORY": "512Mi",
     }
     for directory in (state, runtime):
         directory.mkdir(mode=0o700)

@@ -17,7 +17,7 @@ from paude.errors import Leftover, NotFound, PaudeError, SettingsError, UsageErr
 from paude.plans.request import Gift, Wishes, prepare
 from paude.sessions import records
 from paude.sessions.records import Record
-from paude.settings import Paths
+from paude.settings import Paths, read
 
 AWKWARD = ["-p", 'fix "the" tests', "it's", "$HOME `id` \\", "", "--name", "-n", "--", "é\nline"]
 
@@ -144,8 +144,9 @@ print(json.dumps(app.passed_on()))
 def test_the_agent_gets_its_words_unchanged(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in environment(home).items():
         monkeypatch.setenv(key, value)
-    wishes = Wishes(workspace=home / "project", agent="shell", arguments=tuple(AWKWARD))
-    prepared = prepare(wishes, Paths.from_environment(), Gift())
+    paths = Paths.from_environment()
+    wishes = Wishes(home / "project", read(paths, None, {"agent": "shell"}), arguments=tuple(AWKWARD))
+    prepared = prepare(wishes, paths, Gift())
     assert list(prepared.cluster.command) == ["bash", "-l", *AWKWARD]
 
 
@@ -156,6 +157,26 @@ def test_a_dry_run_prints_the_plan_and_does_nothing(home: Path) -> None:
     assert lines[0] == "start"
     assert any("create pod" in line and "apply session policy" in line.partition("←")[2] for line in lines)
     assert not (home / ".state/paude/sessions").exists()
+
+
+def test_hosts_that_a_workspace_brings_are_asked_about_before_anything_is_made(home: Path) -> None:
+    (home / "project/paude.json").write_text('{"egress": {"allow": ["evil.test"]}}')
+    refused = paude(home, "start", "--agent", "shell")
+    assert refused.returncode == 2
+    assert 'egress.allow: ["evil.test"]' in refused.stderr
+    agreed = paude(home, "start", "--agent", "shell", "--yes")
+    assert "there is no kubeconfig" in agreed.stderr
+    again = paude(home, "start", "--agent", "shell")
+    assert "there is no kubeconfig" in again.stderr
+
+
+def test_what_is_set_is_shown_with_where_it_comes_from(home: Path) -> None:
+    (home / "project/paude.json").write_text('{"storage": {"size": "1Gi"}, "storag": {}}')
+    done = paude(home, "config", "show", "-o", "json")
+    settings = json.loads(done.stdout)["settings"]
+    assert settings["storage.size"] == {"value": "1Gi", "from": "paude.json", "default": "10Gi"}
+    assert settings["backend"]["from"] == "PAUDE_BACKEND"
+    assert "did you mean storage?" in done.stderr
 
 
 def test_without_sessions_bare_paude_says_what_comes_next(home: Path) -> None:

@@ -21,7 +21,7 @@ from paude.engine import Plan
 from paude.plans import start, stop
 from paude.plans.homecoming import Homecoming
 from paude.plans.request import Gift, Wishes, prepare
-from paude.settings import Paths
+from paude.settings import Paths, read
 
 CHECKOUT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md"), *CHECKOUT.glob("benchmarks/results/*.md")])
@@ -136,7 +136,8 @@ def plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Plan]:
     monkeypatch.setenv("PAUDE_BACKEND", "kubernetes")
     (tmp_path / "project").mkdir()
     paths = Paths.from_environment()
-    ready = prepare(Wishes(workspace=tmp_path / "project", agent="shell", registry="registry.test/me"), paths, Gift())
+    settled = read(paths, None, {"agent": "shell", "registry": "registry.test/me"})
+    ready = prepare(Wishes(tmp_path / "project", settled), paths, Gift())
     k, home = Stop(ready.laptop.record, paths), Homecoming(ready.laptop.record, paths)
     made = [
         start.on_kubernetes(Start(ready.cluster, paths), ready.laptop),

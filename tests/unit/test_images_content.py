@@ -17,6 +17,7 @@ from paude.images.build import BuildSettings
 from paude.images.content import Entry, Memory, content_hash, tag
 from paude.images.context import ImageSpec, Source, assemble, image_tag
 from paude.images.reference import ImageReference, Login, RegistryTarget
+from paude.settings.table import Build, Settings
 
 ENTRIES = st.lists(st.builds(Entry, st.text(), st.booleans(), st.text()), max_size=6)
 FACTS = st.dictionaries(st.text(), st.text(), max_size=4)
@@ -183,27 +184,28 @@ def test_an_agent_that_does_not_exist_is_refused(name: str, platform: str, versi
 
 
 @pytest.mark.parametrize(
-    "environ",
+    "wanted",
     [
-        {"PAUDE_BUILD_NETWORK": "bridge"},
-        {"PAUDE_BASE_IMAGE": "--privileged"},
-        {"PAUDE_BASE_IMAGE": "a b"},
-        {"PAUDE_BASE_IMAGE": "debian\nRUN x"},
-        {"PAUDE_PLATFORM": "windows/amd64"},
+        Settings(base="--privileged"),
+        Settings(base="a b"),
+        Settings(base="debian\nRUN x"),
+        Settings(platform="windows/amd64"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(environ: dict[str, str], tmp_path: Path) -> None:
+def test_settings_that_make_no_sense_are_refused(wanted: Settings, tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
-        BuildSettings.of(environ, cache=tmp_path, runtime=tmp_path)
+        BuildSettings.of(wanted, cache=tmp_path, runtime=tmp_path)
 
 
-def test_settings_come_from_the_environment(tmp_path: Path) -> None:
-    environ = {"PAUDE_BASE_IMAGE": "localhost/base:1", "PAUDE_BUILD_NETWORK": "host", "PAUDE_CLAUDE_VERSION": "9.8.7"}
+def test_what_the_user_set_is_what_is_built(tmp_path: Path) -> None:
+    wanted = Settings(base="localhost/base:1", build=Build(network="host"), claude_version="9.8.7")
 
-    settings = BuildSettings.of(environ, cache=tmp_path, runtime=tmp_path)
+    settings = BuildSettings.of(wanted, cache=tmp_path, runtime=tmp_path)
 
     assert (settings.base, settings.network, settings.claude_version) == ("localhost/base:1", "host", "9.8.7")
-    assert BuildSettings.of({}, cache=tmp_path, runtime=tmp_path).base == "docker.io/library/debian:bookworm-slim"
+    assert (
+        BuildSettings.of(Settings(), cache=tmp_path, runtime=tmp_path).base == "docker.io/library/debian:bookworm-slim"
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paude.backends.kubernetes import manifests
-from paude.backends.kubernetes.manifests import Identity, PodSpec, Resources
+from paude.backends.kubernetes.manifests import Identity, PodSpec
 from paude.sessions import names
+from paude.settings.table import Resources
 
 LONGEST = "a" * names.LONGEST
 ANCHOR = {"metadata": {"name": "paude-x", "uid": "1-2-3"}}

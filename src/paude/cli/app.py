@@ -64,6 +64,7 @@ VERBS = {
     "egress": ("egress", "Show what a session may reach."),
     "verify": ("verify", "Prove a session's wall now: every probe, one line each."),
     "logs": ("logs", "Print the log of one container of a session's pod."),
+    "config": ("config", "Show what is set, and where each value comes from."),
     "ssh-config": ("ssh_config", "Print the line for ~/.ssh/config that makes sessions known to ssh."),
     "completion": ("completion", "Print the completion script for bash, zsh or fish."),
     "bench": ("bench", "Measure paude itself."),

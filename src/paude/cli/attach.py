@@ -51,11 +51,12 @@ async def _watch_start(name: str, paths: Paths) -> None:
 def open_terminal(name: str, clipboard: bool | None = None) -> None:
     """Show the session's terminal until the user leaves it; `clipboard` as in the settings when it is None."""
     from paude.plans.attach import open_shell
-    from paude.settings import Paths, clipboard_allowed
+    from paude.settings import Paths, read
     from paude.ssh.shell import AgentEnded as Ended
 
-    allowed = clipboard_allowed() if clipboard is None else clipboard
-    result = in_loop(lambda: open_shell(name, Paths.from_environment(), clipboard=allowed))
+    paths = Paths.from_environment()
+    allowed = read(paths, None, {"terminal.clipboard": clipboard}).values.terminal.clipboard
+    result = in_loop(lambda: open_shell(name, paths, clipboard=allowed))
     if isinstance(result, Ended):
         code = "" if result.code is None else f" with {result.code}"
         raise AgentEnded(f"the agent of {name} has ended{code}", hint=f"`paude stop {name}` brings its work home")

@@ -42,9 +42,9 @@ def start(
     context: options.Context = None,
     namespace: options.Namespace = None,
     kubeconfig: options.Kubeconfig = None,
-    registry: Annotated[str | None, typer.Option(envvar="PAUDE_REGISTRY", help="Where images are pushed to.")] = None,
-    registry_ca: Annotated[Path | None, typer.Option(envvar="PAUDE_REGISTRY_CA", help="The registry's CA.")] = None,
-    storage_class: Annotated[str | None, typer.Option(help="The volume's StorageClass.")] = None,
+    registry: options.Registry = None,
+    registry_ca: options.RegistryCA = None,
+    storage_class: options.StorageClass = None,
     timeout: options.Timeout = 300,
     output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
 ) -> None:
@@ -53,19 +53,12 @@ def start(
     Each run is a new session with a new volume; images are there after the first. Nothing is left behind.
     """
     from paude.plans.request import Wishes
+    from paude.settings import Paths, read
 
     if output not in {"text", "json"}:
         raise UsageError(f"there is no output format {output!r}", hint="formats: text, json")
-    wishes = Wishes(
-        workspace=workspace,
-        agent=agent,
-        context=context,
-        namespace=namespace,
-        kubeconfig=kubeconfig,
-        registry=registry,
-        registry_ca=registry_ca,
-        storage_class=storage_class,
-    )
+    flags = options.of_cluster(context, namespace, kubeconfig, registry, registry_ca, storage_class)
+    wishes = Wishes(workspace, read(Paths.from_environment(), None, {**flags, "agent": agent}))
     report = in_loop(lambda: _measure(wishes, runs, baseline, timeout))
     put(json.dumps(report.to_json(), indent=1) if output == "json" else report.to_text())
 
@@ -77,26 +70,20 @@ def sync(
     context: options.Context = None,
     namespace: options.Namespace = None,
     kubeconfig: options.Kubeconfig = None,
-    registry: Annotated[str | None, typer.Option(envvar="PAUDE_REGISTRY", help="Where images are pushed to.")] = None,
-    registry_ca: Annotated[Path | None, typer.Option(envvar="PAUDE_REGISTRY_CA", help="The registry's CA.")] = None,
-    storage_class: Annotated[str | None, typer.Option(help="The volume's StorageClass.")] = None,
+    registry: options.Registry = None,
+    registry_ca: options.RegistryCA = None,
+    storage_class: options.StorageClass = None,
     timeout: options.Timeout = 300,
     output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
 ) -> None:
     """Measure edits both ways, bursts and the first content, in a session of its own with a workspace of its own."""
     from paude.plans.request import Wishes
+    from paude.settings import Paths, read
 
     if output not in {"text", "json"}:
         raise UsageError(f"there is no output format {output!r}", hint="formats: text, json")
-    wishes = Wishes(
-        agent="shell",
-        context=context,
-        namespace=namespace,
-        kubeconfig=kubeconfig,
-        registry=registry,
-        registry_ca=registry_ca,
-        storage_class=storage_class,
-    )
+    flags = options.of_cluster(context, namespace, kubeconfig, registry, registry_ca, storage_class)
+    wishes = Wishes(settled=read(Paths.from_environment(), None, {**flags, "agent": "shell"}))
     with TemporaryDirectory(prefix="paude-bench-") as directory:
         there = replace(wishes, workspace=Path(directory))
         report = in_loop(lambda: _measure_sync(there, files, edits, timeout))

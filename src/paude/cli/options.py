@@ -9,6 +9,26 @@ import typer
 
 from paude.cli import completion
 
+
+def of_cluster(
+    context: str | None,
+    namespace: str | None,
+    kubeconfig: Path | None,
+    registry: str | None,
+    registry_ca: Path | None,
+    storage_class: str | None,
+) -> dict[str, object]:
+    """These options as settings."""
+    return {
+        "context": context,
+        "namespace": namespace,
+        "kubeconfig": str(kubeconfig) if kubeconfig else None,
+        "registry": registry,
+        "registry_ca": str(registry_ca) if registry_ca else None,
+        "storage.class": storage_class,
+    }
+
+
 Kubeconfig = Annotated[Path | None, typer.Option(help="The kubeconfig file to use instead of KUBECONFIG.")]
 Context = Annotated[
     str | None,
@@ -25,4 +45,7 @@ Namespace = Annotated[
 Name = Annotated[
     str | None, typer.Argument(help="The session; else the most recent one.", autocompletion=completion.sessions)
 ]
+Registry = Annotated[str | None, typer.Option(help="Where images are pushed to: HOST[:PORT][/PATH].")]
+RegistryCA = Annotated[Path | None, typer.Option(help="The registry's CA certificates, else the cluster's.")]
+StorageClass = Annotated[str | None, typer.Option(help="The volume's StorageClass; else the cluster's default.")]
 Timeout = Annotated[float, typer.Option(help="The overall limit in seconds.")]

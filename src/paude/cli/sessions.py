@@ -15,7 +15,7 @@ from paude.errors import PaudeError
 if TYPE_CHECKING:
     from paude.backends.base import Listed
     from paude.backends.kubernetes.kubeconfig import Target
-    from paude.settings import Paths
+    from paude.settings import Paths, Settings
 
 SCHEMA = 1
 PATIENCE_S = 3.0  # a cluster that does not answer must not hide the others
@@ -100,9 +100,10 @@ def age(seconds: float) -> str:
 async def _collect() -> tuple[list[Row], list[str]]:
     import anyio
 
-    from paude.settings import Paths
+    from paude.settings import Paths, read
 
     paths = Paths.from_environment()
+    settings = read(paths, None).values
     listed: list[Listed] = []
     troubles: list[str] = []
 
@@ -125,19 +126,18 @@ async def _collect() -> tuple[list[Row], list[str]]:
         except (PaudeError, TimeoutError) as error:
             troubles.append(f"podman: {error or 'no answer'}")
 
-    here = _asks_podman(paths)
+    here = _asks_podman(paths, settings)
     async with anyio.create_task_group() as tasks:
         if here:
             tasks.start_soon(ask_podman)
-        for target in _targets(paths, troubles, alone=not here):
+        for target in _targets(paths, settings, troubles, alone=not here):
             tasks.start_soon(ask, target)
     rows = {(one.server, one.namespace, one.name): _row(one) for one in listed}
     return sorted(rows.values(), key=lambda row: (row.age_s, row.name)), troubles
 
 
-def _asks_podman(paths: Paths) -> bool:
+def _asks_podman(paths: Paths, settings: Settings) -> bool:
     """Whether podman is here and no other backend is set, or a session of it is remembered."""
-    import os
     import shutil
 
     from paude.backends.base import PODMAN
@@ -145,13 +145,13 @@ def _asks_podman(paths: Paths) -> bool:
     from paude.sessions.records import Record
 
     known = (found for found in records.load_all(paths) if isinstance(found, Record))
-    if os.environ.get("PAUDE_BACKEND") in {None, "", PODMAN} and shutil.which("podman") is not None:
+    if settings.backend in {"", PODMAN} and shutil.which("podman") is not None:
         return True
     return any(record.backend == PODMAN for record in known)
 
 
-def _targets(paths: Paths, troubles: list[str], *, alone: bool) -> list[Target]:
-    """The clusters that records pin, and the current context's; each server and namespace once."""
+def _targets(paths: Paths, settings: Settings, troubles: list[str], *, alone: bool) -> list[Target]:
+    """The clusters that records pin, and the one that a start would go to; each server and namespace once."""
     from pathlib import Path
 
     from paude.backends.base import KUBERNETES
@@ -170,7 +170,8 @@ def _targets(paths: Paths, troubles: list[str], *, alone: bool) -> list[Target]:
         except PaudeError as error:
             troubles.append(f"session {record.name}: {error}")
     try:
-        current = kubeconfig.choose(kubeconfig.files_from(None))
+        named = kubeconfig.files_from(Path(settings.kubeconfig) if settings.kubeconfig else None)
+        current = kubeconfig.choose(named, context=settings.context or None, namespace=settings.namespace or None)
         found.setdefault((current.server, current.namespace), current)
     except PaudeError as error:
         if not found and alone:

@@ -16,6 +16,7 @@ from paude.errors import UsageError
 
 if TYPE_CHECKING:
     from paude.plans.request import Gift, Wishes
+    from paude.settings import Settled
 
 _NO_WALL = "no wall: whatever runs in this session may send anything anywhere (--allow-network)"
 
@@ -29,28 +30,26 @@ def start(
     workspace: Annotated[Path, typer.Argument(help="The directory to work on.", readable=False)] = Path("."),
     name: Annotated[str | None, typer.Option(help="The session's name; else made from the directory's.")] = None,
     backend: Annotated[
-        str | None, typer.Option(help="podman, kubernetes or openshift; else PAUDE_BACKEND, else podman where it is.")
+        str | None, typer.Option(help="podman, kubernetes or openshift; else podman where it is.")
     ] = None,
-    agent: Annotated[str, typer.Option(help="claude or shell.")] = "claude",
+    agent: Annotated[str | None, typer.Option(help="claude or shell; else claude.")] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not attach when it runs.")] = False,
     context: options.Context = None,
     namespace: options.Namespace = None,
     kubeconfig: options.Kubeconfig = None,
     create_namespace: Annotated[bool, typer.Option(help="Make the namespace when it is missing.")] = False,
-    registry: Annotated[
-        str | None, typer.Option(envvar="PAUDE_REGISTRY", help="Where images are pushed to: HOST[:PORT][/PATH].")
-    ] = None,
-    registry_ca: Annotated[
-        Path | None,
-        typer.Option(envvar="PAUDE_REGISTRY_CA", help="The registry's CA certificates, else the cluster's."),
-    ] = None,
+    registry: options.Registry = None,
+    registry_ca: options.RegistryCA = None,
     pull_secret: Annotated[str | None, typer.Option(help="An existing Secret to pull images with.")] = None,
     allow: Annotated[list[str] | None, typer.Option(help="A host the agent may reach; may be repeated.")] = None,
     allow_network: Annotated[bool, typer.Option(help="No wall at all: the agent may reach anything.")] = False,
-    storage: Annotated[str, typer.Option(help="The size of the workspace's volume.")] = "10Gi",
-    storage_class: Annotated[str | None, typer.Option(help="Its StorageClass; else the cluster's default.")] = None,
-    cpu: Annotated[str, typer.Option(help="The agent's limit of processors.")] = "4",
-    memory: Annotated[str, typer.Option(help="The agent's limit of memory.")] = "8Gi",
+    storage: Annotated[str | None, typer.Option(help="The size of the workspace's volume; else 10Gi.")] = None,
+    storage_class: options.StorageClass = None,
+    cpu: Annotated[str | None, typer.Option(help="The agent's limit of processors; else 4.")] = None,
+    memory: Annotated[str | None, typer.Option(help="The agent's limit of memory; else 8Gi.")] = None,
+    cpu_request: Annotated[str | None, typer.Option(help="What a node must have free of them; else 1.")] = None,
+    memory_request: Annotated[str | None, typer.Option(help="What a node must have free of it; else 4Gi.")] = None,
+    gpu: Annotated[int | None, typer.Option(help="How many graphics processors.")] = None,
     runtime_class: Annotated[str | None, typer.Option(help="A RuntimeClass for the pod.")] = None,
     timeout: options.Timeout = 600,
     dry_run: Annotated[bool, typer.Option(help="Print the plan and stop.")] = False,
@@ -61,29 +60,39 @@ def start(
     """Start a session for a directory, or resume the one that it has, and attach to it.
 
     Words after -- go to the agent: paude start -- -p "fix the tests"
-    """
-    from paude.backends.kubernetes.manifests import Resources
-    from paude.plans.request import Wishes
 
+    What no flag says is taken from PAUDE_… variables, the workspace's paude.json and your own settings: paude config.
+    """
+    from paude.plans.request import Wishes
+    from paude.settings import Paths, read
+
+    flags = {
+        "backend": backend,
+        "agent": agent,
+        "egress.allow": allow,
+        "pull_secret": pull_secret,
+        "pod.runtime_class": runtime_class,
+        "resources.limits.cpu": cpu,
+        "resources.limits.memory": memory,
+        "resources.requests.cpu": cpu_request,
+        "resources.requests.memory": memory_request,
+        "resources.gpu": gpu,
+        "storage.size": storage,
+        **options.of_cluster(context, namespace, kubeconfig, registry, registry_ca, storage_class),
+    }
+    settled = read(Paths.from_environment(), workspace, flags)
+    for warning in settled.warnings:
+        say(f"warning: {warning}")
     wishes = Wishes(
         workspace=workspace,
+        settled=settled,
         arguments=passed_on(),
         name=name,
-        agent=agent,
-        context=context,
-        namespace=namespace,
-        kubeconfig=kubeconfig,
         create_namespace=create_namespace,
-        registry=registry,
-        registry_ca=registry_ca,
-        pull_secret=pull_secret,
-        allow=tuple(allow or ()),
         walled=not allow_network,
-        resources=Resources(cpu=cpu, memory=memory, storage=storage),
-        storage_class=storage_class,
-        runtime_class=runtime_class,
-        backend=backend,
     )
+    if not dry_run:
+        _agree_to_settings(settled, workspace, yes)
     gift = _gift(wishes, yes or dry_run)
     if dry_run:
         put(_describe(wishes, gift))
@@ -95,6 +104,26 @@ def start(
         from paude.cli.attach import open_terminal
 
         open_terminal(started)
+
+
+def _agree_to_settings(settled: Settled, workspace: Path, yes: bool) -> None:
+    """What paude.json sets that could let more out than before is shown and asked about."""
+    from paude.process import clean
+    from paude.settings import Paths, agreed
+    from paude.settings.read import WORKSPACE_FILE
+    from paude.settings.shown import text
+
+    paths = Paths.from_environment()
+    new = agreed.changed(paths, workspace, settled.brought)
+    if new and not yes:
+        lines = [f"{name}: {clean(text(value))}" for name, value in new.items()]
+        asked = f"{WORKSPACE_FILE} of this workspace sets what was not agreed to yet"
+        if not sys.stdin.isatty():
+            raise UsageError(asked, why="\n".join(lines), hint=f"look at {WORKSPACE_FILE}, and agree with --yes")
+        say("\n  ".join([f"{asked}:", *lines]))
+        if not typer.confirm("Go on with that?", err=True):
+            raise UsageError("not agreed to", hint=f"change {WORKSPACE_FILE}")
+    agreed.agree(paths, workspace, settled.brought)
 
 
 def _agreed(workspace: Path) -> tuple[str, ...]:
@@ -151,10 +180,10 @@ def _gift(wishes: Wishes, yes: bool) -> Gift:
     from paude.images.agents import agent
     from paude.plans.request import Gift
 
-    if wishes.agent == "shell":
+    if wishes.settings.agent == "shell":
         found = in_loop(lambda: credentials.discover({}, Path("/nonexistent"), wishes.workspace))
         return Gift(credentials.secret_data(found, consent=True))
-    presets = agent(wishes.agent, "linux/amd64").presets
+    presets = agent(wishes.settings.agent, "linux/amd64").presets
     found = in_loop(lambda: credentials.discover(os.environ, Path.home(), wishes.workspace))
     for line in found.summary():
         say(f"for the agent: {line}")

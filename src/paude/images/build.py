@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from paude import report
-from paude.errors import CommandFailed, ImageError, SettingsError
+from paude.errors import CommandFailed, ImageError
 from paude.images import context, tidy
 from paude.images.agents import agent as find_agent
 from paude.images.context import CONTAINERFILE, DEFAULT_BASE, DEFAULT_PLATFORM, ImageSpec
 from paude.images.podman import line, podman, stop_words
+from paude.settings import Settings
 
 _STEP = re.compile(r"STEP ([0-9]+)/([0-9]+): ")
-_NETWORKS = ("", "host")
 
 
 @dataclass(frozen=True)
@@ -34,21 +33,15 @@ class BuildSettings:
     claude_version: str = ""
 
     @classmethod
-    def of(cls, environ: Mapping[str, str], *, cache: Path, runtime: Path) -> BuildSettings:
-        """From PAUDE_BASE_IMAGE, PAUDE_PLATFORM, PAUDE_BUILD_NETWORK and PAUDE_CLAUDE_VERSION of `environ`.
-
-        Raises SettingsError for words that make no sense.
-        """
-        network = environ.get("PAUDE_BUILD_NETWORK", "")
-        if network not in _NETWORKS:
-            raise SettingsError(f"PAUDE_BUILD_NETWORK is {network[:40]!r}", hint="set it to `host`, or not at all")
+    def of(cls, wanted: Settings, *, cache: Path, runtime: Path) -> BuildSettings:
+        """From what the user set. Raises SettingsError for words that a builder cannot be given."""
         settings = cls(
             cache=cache,
             runtime=runtime,
-            base=environ.get("PAUDE_BASE_IMAGE") or DEFAULT_BASE,
-            platform=environ.get("PAUDE_PLATFORM") or DEFAULT_PLATFORM,
-            network=network,
-            claude_version=environ.get("PAUDE_CLAUDE_VERSION", ""),
+            base=wanted.base or DEFAULT_BASE,
+            platform=wanted.platform,
+            network=wanted.build.network,
+            claude_version=wanted.claude_version,
         )
         context.check(settings.base, settings.platform)
         return settings

@@ -6,7 +6,6 @@ Reads this machine (records, credentials, images' hashes come later); opens no c
 from __future__ import annotations
 
 import getpass
-import os
 import re
 import secrets
 import shutil
@@ -16,19 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paude.backends.base import KUBERNETES, PODMAN
-from paude.backends.kubernetes.manifests import Identity, Resources
+from paude.backends.kubernetes.manifests import Identity
 from paude.backends.podman.containers import Identity as PodmanIdentity
 from paude.backends.podman.containers import Limits, amount
 from paude.backends.podman.start import Request as PodmanRequest
 from paude.egress.allowlist import Allowlist
-from paude.errors import NameTaken, UsageError
+from paude.errors import NameTaken
 from paude.images.agents import agent as find_agent
 from paude.images.build import BuildSettings
 from paude.images.reference import RegistryTarget
 from paude.plans.laptop import Laptop
 from paude.sessions import names, records
 from paude.sessions.records import Record, Unreadable
-from paude.settings import Paths
+from paude.settings import Paths, Settings, Settled, kinds
 from paude.sync import selection
 
 if TYPE_CHECKING:
@@ -39,26 +38,29 @@ _NOT_IN_A_LABEL = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user typed for `paude start`."""
+    """What the user wants of `paude start`."""
 
     workspace: Path = Path()
+    settled: Settled = field(default_factory=Settled)
     arguments: tuple[str, ...] = ()
     name: str | None = None
-    agent: str = "claude"
-    context: str | None = None
-    namespace: str | None = None
-    kubeconfig: Path | None = None
     create_namespace: bool = False
-    registry: str | None = None
-    registry_ca: Path | None = None
-    pull_secret: str | None = None
-    allow: tuple[str, ...] = ()
     walled: bool = True
-    resources: Resources = field(default_factory=Resources)
-    storage_class: str | None = None
-    runtime_class: str | None = None
-    backend: str | None = None
     agreed: tuple[str, ...] | None = ()
+
+    @property
+    def settings(self) -> Settings:
+        """What is set, by flags, variables and files."""
+        return self.settled.values
+
+    def typed(self, name: str) -> bool:
+        """Whether the setting was given as a flag of this very command."""
+        return name in self.settled.typed
+
+    @property
+    def typed_hosts(self) -> tuple[str, ...]:
+        """The hosts of this very command."""
+        return kinds.WORDS.parse(self.settled.typed.get("egress.allow", ()))
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,9 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
     resumed = known if stale is None else None
     name = known.name if known is not None else names.validate(wishes.name or names.derive(workspace))
     uid = resumed.uid if resumed is not None else secrets.token_hex(8)
-    build = BuildSettings.of(os.environ, cache=paths.cache, runtime=paths.runtime)
-    agent = find_agent(wishes.agent, build.platform, build.claude_version)
+    settings = wishes.settings
+    build = BuildSettings.of(settings, cache=paths.cache, runtime=paths.runtime)
+    agent = find_agent(settings.agent, build.platform, build.claude_version)
     allowlist = _allowlist(wishes, gift, resumed)
     backend = _backend(wishes, resumed)
     record = Record(
@@ -99,7 +102,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
         uid=uid,
         backend=backend,
         workspace=str(workspace),
-        agent=wishes.agent,
+        agent=settings.agent,
         created_at=resumed.created_at if resumed is not None else records.now(),
         allowlist=allowlist.digest,
         hosts=allowlist.hosts,
@@ -112,28 +115,25 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
     from paude.backends.kubernetes.start import Request
 
     request = Request(
-        identity=Identity(name, uid, owner()),
+        identity=Identity(name, uid, owner(), settings.pod.labels),
         fresh=resumed is None,
         kubeconfigs=_kubeconfigs(wishes, resumed),
-        context=wishes.context,
-        namespace=wishes.namespace,
+        context=_place(wishes, "context", settings.context, resumed),
+        namespace=_place(wishes, "namespace", settings.namespace, resumed),
         workspace=workspace,
-        agent=wishes.agent,
+        agent=settings.agent,
         command=(*agent.program, *wishes.arguments),
         allowlist=allowlist,
         walled=wishes.walled,
         gate_image=build.image("gate"),
-        agent_image=build.image("agent", wishes.agent),
+        agent_image=build.image("agent", settings.agent),
         proxy_image=build.image("proxy"),
-        registry=RegistryTarget(wishes.registry, ca_file=wishes.registry_ca) if wishes.registry else None,
+        registry=_registry(settings),
         build=build,
         credentials=gift.files,
         environment={**agent.environment, **gift.environment},
-        resources=wishes.resources,
-        storage_class=wishes.storage_class,
-        pull_secret=wishes.pull_secret,
+        settings=settings,
         create_namespace=wishes.create_namespace,
-        runtime_class=wishes.runtime_class,
         resumes=resumed,
     )
     return Prepared(request, laptop, stale)
@@ -142,54 +142,71 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
 def _on_podman(
     wishes: Wishes, gift: Gift, record: Record, allowlist: Allowlist, build: BuildSettings, fresh: bool
 ) -> PodmanRequest:
-    agent = find_agent(wishes.agent, build.platform, build.claude_version)
-    limits = Limits(wishes.resources.cpu, wishes.resources.memory)
+    settings = wishes.settings
+    agent = find_agent(settings.agent, build.platform, build.claude_version)
+    limits = Limits(settings.resources.limits.cpu, settings.resources.limits.memory)
     for quantity in (limits.cpu, limits.memory):
         amount(quantity)
     return PodmanRequest(
         identity=PodmanIdentity(record.name, record.uid, owner()),
         fresh=fresh,
         workspace=Path(record.workspace),
-        agent=wishes.agent,
+        agent=settings.agent,
         command=(*agent.program, *wishes.arguments),
         allowlist=allowlist,
         walled=wishes.walled,
         gate_image=build.image("gate"),
-        agent_image=build.image("agent", wishes.agent),
+        agent_image=build.image("agent", settings.agent),
         proxy_image=build.image("proxy"),
         build=build,
         credentials=gift.files,
         environment={**agent.environment, **gift.environment},
         limits=limits,
-        proxy_network=os.environ.get("PAUDE_PODMAN_NETWORK", ""),
+        proxy_network=settings.podman.network,
     )
 
 
 def _backend(wishes: Wishes, resumed: Record | None) -> str:
     """Where the session goes: where it is, else where the words and settings say, else to Podman where that is."""
-    kinds = {PODMAN: PODMAN, KUBERNETES: KUBERNETES, "openshift": KUBERNETES}
-    wanted = wishes.backend or os.environ.get("PAUDE_BACKEND") or ""
-    if wanted and wanted not in kinds:
-        raise UsageError(f"there is no backend {wanted[:40]!r}", hint="backends: podman, kubernetes, openshift")
-    of_cluster = (wishes.context, wishes.namespace, wishes.kubeconfig, wishes.registry, wishes.runtime_class)
+    places = {PODMAN: PODMAN, KUBERNETES: KUBERNETES, "openshift": KUBERNETES}
+    settings = wishes.settings
+    of_cluster = (
+        settings.context,
+        settings.namespace,
+        settings.kubeconfig,
+        settings.registry,
+        settings.pod.runtime_class,
+    )
     if resumed is not None:
-        if wishes.backend and kinds[wishes.backend] != resumed.backend:
+        if wishes.typed("backend") and places[settings.backend] != resumed.backend:
             raise NameTaken(
                 f"the session {resumed.name} of this workspace is on {resumed.backend}",
                 hint=f"`paude stop {resumed.name}` first",
             )
         return resumed.backend
-    if wanted:
-        return kinds[wanted]
+    if settings.backend:
+        return places[settings.backend]
     return KUBERNETES if any(of_cluster) or shutil.which("podman") is None else PODMAN
 
 
+def _place(wishes: Wishes, setting: str, value: str, resumed: Record | None) -> str | None:
+    """Where a session is to be; one that is taken up again stays where it is, unless the command itself says else."""
+    return value if value and (resumed is None or wishes.typed(setting)) else None
+
+
+def _registry(settings: Settings) -> RegistryTarget | None:
+    if not settings.registry:
+        return None
+    return RegistryTarget(settings.registry, ca_file=Path(settings.registry_ca) if settings.registry_ca else None)
+
+
 def _kubeconfigs(wishes: Wishes, resumed: Record | None) -> tuple[Path, ...]:
-    if wishes.kubeconfig is None and resumed is not None and resumed.kubeconfig:
+    if not wishes.typed("kubeconfig") and resumed is not None and resumed.kubeconfig:
         return tuple(Path(file) for file in resumed.kubeconfig)
     from paude.backends.kubernetes import kubeconfig
 
-    return kubeconfig.files_from(wishes.kubeconfig)
+    named = wishes.settings.kubeconfig
+    return kubeconfig.files_from(Path(named) if named else None)
 
 
 def owner() -> str:
@@ -226,6 +243,6 @@ def _known(wishes: Wishes, workspace: Path, paths: Paths) -> Record | None:
 def _allowlist(wishes: Wishes, gift: Gift, resumed: Record | None) -> Allowlist:
     """A session that is taken up again keeps its list: `paude allow` and `paude deny` made it what it is."""
     if resumed is not None:
-        return Allowlist(resumed.hosts).with_(wishes.allow)
-    presets = gift.presets if wishes.agent != "shell" else ()
-    return Allowlist.of((*presets, *wishes.allow))
+        return Allowlist(resumed.hosts).with_(wishes.typed_hosts)
+    presets = gift.presets if wishes.settings.agent != "shell" else ()
+    return Allowlist.of((*presets, *wishes.settings.egress.allow))

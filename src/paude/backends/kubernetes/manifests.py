@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from paude import __version__
 from paude.egress.squid import CANARY_PORT, PROXY_PORT
+from paude.settings.kinds import Pairs, Toleration
+from paude.settings.table import Pod, Proxy, Resources, Settings
 
 Object = dict[str, Any]
 
@@ -22,24 +24,16 @@ NO_PROXY = "localhost,127.0.0.1,::1"  # without it Claude Code hangs on its own 
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What the agent may use, in Kubernetes quantities; a request is what the node must have free."""
-
-    cpu: str = "4"
-    memory: str = "8Gi"
-    cpu_request: str = "250m"
-    memory_request: str = "512Mi"
-    storage: str = "10Gi"
-    scratch: str = "4Gi"
-
-
-@dataclass(frozen=True)
 class Identity:
-    """Whose session this is: `uid` is random and made once, `owner` is a label-safe form of the user's name."""
+    """Whose session this is: `uid` is random and made once, `owner` is a label-safe form of the user's name.
+
+    `more_labels` are the user's own.
+    """
 
     name: str
     uid: str
     owner: str
+    more_labels: Pairs = ()
 
 
 @dataclass(frozen=True)
@@ -56,7 +50,7 @@ class PodSpec:
     resources: Resources
     environment: Mapping[str, str]
     pull_secrets: Sequence[str] = ()
-    runtime_class: str | None = None
+    pod: Pod = field(default_factory=Pod)
 
 
 def resource_name(session: str, part: str = "") -> str:
@@ -67,6 +61,7 @@ def resource_name(session: str, part: str = "") -> str:
 def labels(identity: Identity, component: str) -> dict[str, str]:
     """The recommended labels, and paude's own."""
     return {
+        **dict(identity.more_labels),
         **common_labels(component),
         "app.kubernetes.io/instance": identity.name,
         "paude.io/session": identity.name,
@@ -178,8 +173,11 @@ def proxy_labels(allowlist: str) -> dict[str, str]:
     return {**common_labels("proxy"), "paude.io/role": "proxy", "paude.io/allowlist": allowlist}
 
 
-def proxy_deployment(allowlist: str, image: str, *, ids_assigned: bool, pull_secrets: Sequence[str]) -> Object:
+def proxy_deployment(
+    allowlist: str, image: str, *, ids_assigned: bool, pull_secrets: Sequence[str], settings: Settings | None = None
+) -> Object:
     """The proxy itself: one pod, shared by the sessions that use this allowlist."""
+    proxy, pod = (settings.proxy, settings.pod) if settings is not None else (Proxy(), Pod())
     selector = {"paude.io/role": "proxy", "paude.io/allowlist": allowlist}
     container: Object = {
         "name": "proxy",
@@ -187,7 +185,7 @@ def proxy_deployment(allowlist: str, image: str, *, ids_assigned: bool, pull_sec
         "command": [POD_PROGRAM, "proxy"],
         "ports": [{"containerPort": PROXY_PORT}, {"containerPort": CANARY_PORT}],
         "readinessProbe": {"tcpSocket": {"port": PROXY_PORT}, "periodSeconds": 1, "failureThreshold": 3},
-        "resources": _limits("1", "512Mi", "50m", "128Mi", "256Mi"),
+        "resources": _limits(proxy.limits.cpu, proxy.limits.memory, proxy.requests.cpu, proxy.requests.memory, "256Mi"),
         "securityContext": _locked(),
         "volumeMounts": [
             {"name": "settings", "mountPath": "/etc/paude/proxy", "readOnly": True},
@@ -206,6 +204,7 @@ def proxy_deployment(allowlist: str, image: str, *, ids_assigned: bool, pull_sec
                 "metadata": {"labels": proxy_labels(allowlist)},
                 "spec": {
                     **_pod_basics(ids_assigned, pull_secrets),
+                    **_tolerations(pod.tolerations),
                     "terminationGracePeriodSeconds": 2,
                     "containers": [container],
                     "volumes": [
@@ -266,9 +265,23 @@ def _pod(spec: PodSpec) -> Object:
         # The API wants a name server; this one answers "no" at once instead of letting look-ups wait.
         options = [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "1"}]
         pod |= {"dnsPolicy": "None", "dnsConfig": {"nameservers": ["127.0.0.1"], "options": options}}
-    if spec.runtime_class is not None:
-        pod["runtimeClassName"] = spec.runtime_class
-    return pod
+    if spec.pod.runtime_class:
+        pod["runtimeClassName"] = spec.pod.runtime_class
+    if spec.pod.node_selector:
+        pod["nodeSelector"] = dict(spec.pod.node_selector)
+    return {**pod, **_tolerations(spec.pod.tolerations)}
+
+
+def _tolerations(borne: Sequence[Toleration]) -> Object:
+    if not borne:
+        return {}
+    return {"tolerations": [_toleration(one) for one in borne]}
+
+
+def _toleration(borne: Toleration) -> Object:
+    made: Object = {"key": borne.key, "operator": "Equal" if borne.value else "Exists"}
+    made |= {"value": borne.value} if borne.value else {}
+    return made | ({"effect": borne.effect} if borne.effect else {})
 
 
 _WRITABLE = (("tmp", "2Gi"), ("run", "16Mi"), ("users", "1Mi"))
@@ -330,13 +343,7 @@ def _agent(spec: PodSpec) -> Object:
         # It waits for its leave as long as it takes: without this probe the other one would restart it meanwhile.
         "startupProbe": {**has_leave, "periodSeconds": 1, "failureThreshold": 2**31 - 1},
         "livenessProbe": {**has_leave, "periodSeconds": 1, "failureThreshold": 1},
-        "resources": _limits(
-            spec.resources.cpu,
-            spec.resources.memory,
-            spec.resources.cpu_request,
-            spec.resources.memory_request,
-            spec.resources.scratch,
-        ),
+        "resources": _agent_resources(spec.resources),
         "securityContext": _locked(),
         "volumeMounts": [
             {"name": "volume", "mountPath": "/workspace", "subPath": "workspace"},
@@ -397,6 +404,15 @@ def _limits(cpu: str, memory: str, cpu_request: str, memory_request: str, scratc
         "requests": {"cpu": cpu_request, "memory": memory_request, "ephemeral-storage": "16Mi"},
         "limits": {"cpu": cpu, "memory": memory, "ephemeral-storage": scratch},
     }
+
+
+def _agent_resources(wanted: Resources) -> Object:
+    needs, most = wanted.requests, wanted.limits
+    made = _limits(most.cpu, most.memory, needs.cpu, needs.memory, wanted.scratch)
+    if wanted.gpu:
+        for part in made.values():
+            part[wanted.gpu_resource] = str(wanted.gpu)
+    return made
 
 
 def _scratch(name: str, size: str) -> Object:

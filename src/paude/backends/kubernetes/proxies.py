@@ -15,6 +15,7 @@ from paude.backends.kubernetes.namespaces import Namespace
 from paude.egress import policies, squid
 from paude.egress.allowlist import Allowlist
 from paude.errors import NotFound, PaudeError
+from paude.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,24 @@ class Source:
         return self.pull_secrets if self.login is None else (*self.pull_secrets, manifests.proxy_pull_secret(digest))
 
 
-async def roll_out(namespace: Namespace, allowlist: Allowlist, source: Source) -> None:
+async def roll_out(
+    namespace: Namespace, allowlist: Allowlist, source: Source, settings: Settings | None = None
+) -> None:
     """The proxy of a list, ready; one that is there already is found warm."""
     cluster, digest = namespace.cluster, squid.identity(allowlist)
     files = squid.files(allowlist)
-    settings = manifests.proxy_settings(digest, files["squid.conf"], files["allowlist"])
+    rules_of_squid = manifests.proxy_settings(digest, files["squid.conf"], files["allowlist"])
     rules = policies.proxy(digest, namespace.name, manifests.proxy_labels(digest))
     deployment = manifests.proxy_deployment(
-        digest, source.image, ids_assigned=namespace.ids_assigned, pull_secrets=source.names(digest)
+        digest,
+        source.image,
+        ids_assigned=namespace.ids_assigned,
+        pull_secrets=source.names(digest),
+        settings=settings,
     )
     login = [pull.proxy_secret(digest, source.login)] if source.login is not None else []
     async with anyio.create_task_group() as tasks:
-        for obj in (*login, settings, rules, deployment):
+        for obj in (*login, rules_of_squid, rules, deployment):
             tasks.start_soon(ownership.ensure_shared, cluster, obj)
     await pods.until_available(cluster, deployment)
 

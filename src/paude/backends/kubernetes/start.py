@@ -33,7 +33,7 @@ from paude.backends.kubernetes import (
 from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.durable import UNDO_S, Undo
 from paude.backends.kubernetes.kubeconfig import Target
-from paude.backends.kubernetes.manifests import Identity, PodSpec, Resources
+from paude.backends.kubernetes.manifests import Identity, PodSpec
 from paude.backends.kubernetes.namespaces import Namespace
 from paude.backends.kubernetes.pods import Pod
 from paude.backends.kubernetes.pull import PullAccess
@@ -46,7 +46,7 @@ from paude.images.context import ImageSpec
 from paude.images.reference import Pushed, RegistryTarget
 from paude.images.registry import present
 from paude.sessions.records import Record
-from paude.settings import Paths
+from paude.settings import Paths, Settings
 from paude.ssh.session_keys import SessionKeys
 
 GATE_GRACE_S = 1
@@ -73,11 +73,8 @@ class Request:
     build: BuildSettings
     credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     environment: Mapping[str, str] = field(default_factory=dict)
-    resources: Resources = field(default_factory=Resources)
-    storage_class: str | None = None
-    pull_secret: str | None = None
+    settings: Settings = field(default_factory=Settings)
     create_namespace: bool = False
-    runtime_class: str | None = None
     resumes: Record | None = None
 
 
@@ -207,7 +204,7 @@ class Start:
 
     async def find_pull_secret(self, anchor: Anchor, target: RegistryTarget) -> PullAccess:
         """The pull secret: the one named, else the service account's, else one made from the push login."""
-        found = await pull.access(anchor.cluster, target, self._request.pull_secret)
+        found = await pull.access(anchor.cluster, target, self._request.settings.pull_secret or None)
         if found.data is not None:
             who, name = self._request.identity, self._pull_secret
             secret = manifests.secret(who, "pull", found.data, anchor.object, pull.SECRET_TYPE)
@@ -231,7 +228,7 @@ class Start:
         login = dict(access.data) if access.data is not None else None
         source = proxies.Source(image.reference, access.present, login)
         try:
-            await proxies.roll_out(namespace, self._request.allowlist, source)
+            await proxies.roll_out(namespace, self._request.allowlist, source, self._request.settings)
             yield
         except BaseException:
             with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S):
@@ -270,8 +267,8 @@ class Start:
     @asynccontextmanager
     async def claim_volume(self, anchor: Anchor) -> AsyncIterator[None]:
         """The workspace's volume; never waited for, since many classes bind only when a pod comes."""
-        wanted = self._request
-        claim = manifests.volume_claim(wanted.identity, wanted.resources.storage, wanted.storage_class)
+        wanted, storage = self._request, self._request.settings.storage
+        claim = manifests.volume_claim(wanted.identity, storage.size, storage.storage_class or None)
         present = await anchor.cluster.get("PersistentVolumeClaim", claim["metadata"]["name"])
         if present is not None and ownership.session_uid(present) == wanted.identity.uid:
             yield  # a claim's size and class cannot be changed by applying it again
@@ -304,10 +301,10 @@ class Start:
             proxy=address,
             allowlist=self._proxy,
             ids_assigned=anchor.namespace.ids_assigned,
-            resources=wanted.resources,
+            resources=wanted.settings.resources,
             environment=wanted.environment,
             pull_secrets=access.names(self._pull_secret),
-            runtime_class=wanted.runtime_class,
+            pod=wanted.settings.pod,
         )
 
     def _take_back_pod(self, cluster: Cluster) -> Undo:

@@ -1,7 +1,4 @@
-"""What the user set: flags over environment over files, in frozen values; and the directories that paude may use.
-
-Reading settings happens here; nobody else looks at the environment or at XDG variables for them.
-"""
+"""The directories that paude may use, as the XDG variables name them."""
 
 from __future__ import annotations
 
@@ -47,6 +44,11 @@ class Paths:
         return paths
 
     @property
+    def user_settings(self) -> Path:
+        """The user's own settings, for all workspaces."""
+        return self.config / "config.json"
+
+    @property
     def sessions(self) -> Path:
         """One directory per session known on this machine."""
         return self.state / "sessions"
@@ -65,11 +67,6 @@ class Paths:
     def session(self, name: str) -> Path:
         """The directory of the session `name`."""
         return self.sessions / name
-
-
-def clipboard_allowed() -> bool:
-    """Whether the agent's programs may write to the user's clipboard: PAUDE_CLIPBOARD=1. Never by default."""
-    return os.environ.get("PAUDE_CLIPBOARD") == "1"
 
 
 def _xdg(variable: str, default: Path) -> Path:
