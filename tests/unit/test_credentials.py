@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paude.credentials.found import Found, discover, secret_data
+from paude.credentials.found import METADATA, Egress, Found, Parcel, discover, parcel
 from paude.credentials.hidden import Hidden
 from paude.credentials.identity import GitIdentity, clean
 from paude.errors import SettingsError
@@ -63,15 +63,15 @@ async def test_a_machine_without_credentials_gives_none(home: Path, workspace: P
     found = await discover(environment(), home, workspace)
 
     assert found == Found()
-    assert (found.needs_consent, found.egress.presets, secret_data(found, True)) == ((), (), {})
+    assert (found.needs_consent, found.egress.presets, parcel(found, True)) == ((), (), Parcel())
 
 
 @pytest.mark.parametrize("variable", ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"])
 async def test_a_key_of_the_environment_goes_only_with_consent(variable: str, home: Path, workspace: Path) -> None:
     found = await discover(environment(**{variable: f" {CANARY}\n"}), home, workspace)
 
-    assert secret_data(found, consent=True) == {f"env.{variable}": CANARY.encode()}
-    assert secret_data(found, consent=False) == {}
+    assert parcel(found, consent=True).agent == {f"env.{variable}": CANARY.encode()}
+    assert parcel(found, consent=False).agent == {}
     (sentence,) = found.needs_consent
     assert variable in sentence
     assert found.egress.presets == ("anthropic",)
@@ -82,7 +82,7 @@ async def test_a_key_can_lie_in_a_file(home: Path, workspace: Path, tmp_path: Pa
 
     found = await discover(environment(ANTHROPIC_API_KEY_FILE=str(named)), home, workspace)
 
-    assert secret_data(found, consent=True) == {"env.ANTHROPIC_API_KEY": CANARY.encode()}
+    assert parcel(found, consent=True).agent == {"env.ANTHROPIC_API_KEY": CANARY.encode()}
 
 
 async def test_of_claudes_own_login_only_the_access_token_travels_while_it_lives(home: Path, workspace: Path) -> None:
@@ -90,7 +90,7 @@ async def test_of_claudes_own_login_only_the_access_token_travels_while_it_lives
 
     found = await discover(environment(), home, workspace, now=NOW)
 
-    assert secret_data(found, consent=False) == {"env.CLAUDE_CODE_OAUTH_TOKEN": CANARY.encode()}
+    assert parcel(found, consent=False).agent == {"env.CLAUDE_CODE_OAUTH_TOKEN": CANARY.encode()}
     assert found.needs_consent == ()
     assert found.expires == NOW + timedelta(hours=3)
     assert (await discover(environment(), home, workspace, now=NOW + timedelta(hours=3))).anthropic_key is None
@@ -101,17 +101,89 @@ async def test_vertex_takes_the_one_file_and_no_key_beside_it(home: Path, worksp
 
     found = await discover(environment(**VERTEX, ANTHROPIC_API_KEY="other"), home, workspace)
 
-    data = secret_data(found, consent=True)
-    assert json.loads(data.pop("adc.json")) == USER
-    assert data == {
-        "env.GOOGLE_APPLICATION_CREDENTIALS": b"/run/secrets/paude/adc.json",
+    given = parcel(found, consent=False)
+    assert json.loads(given.gate["adc.json"]) == USER
+    assert given.agent == {
         "env.CLAUDE_CODE_USE_VERTEX": b"1",
         "env.ANTHROPIC_VERTEX_PROJECT_ID": b"my-project",
         "env.CLOUD_ML_REGION": b"us-east5",
+        **{f"env.{name}": value.encode() for name, value in METADATA.items()},
     }
-    assert (found.egress.presets, found.egress.region) == (("vertex",), "us-east5")
-    assert len(found.needs_consent) == 1
-    assert secret_data(found, consent=False) == {}
+    assert found.egress == Egress(("vertex",), ("oauth2.googleapis.com",))
+    assert found.needs_consent == (), "it does not lie where the agent can read it"
+
+
+def _impersonated(source: dict[str, str]) -> dict[str, Any]:
+    url = "https://iam.test/v1/projects/-/serviceAccounts/a@b:generateAccessToken"
+    return {
+        "type": "impersonated_service_account",
+        "service_account_impersonation_url": url,
+        "source_credentials": source,
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "hosts"),
+    [(USER, ("oauth2.googleapis.com",)), (SERVICE, ("x.test",)), (_impersonated(SERVICE), ("x.test", "iam.test"))],
+)
+async def test_the_hosts_that_make_tokens_are_allowed(
+    content: dict[str, Any], hosts: tuple[str, ...], home: Path, workspace: Path
+) -> None:
+    put(adc_of(home), content)
+
+    assert (await discover(environment(**VERTEX), home, workspace)).egress.hosts == hosts
+
+
+@pytest.mark.parametrize(
+    "address", ["http://x.test/t", "https://u:p@x.test/", "https://x.test:8443/", "file:///etc", "x"]
+)
+async def test_a_login_is_never_sent_to_a_strange_address(address: str, home: Path, workspace: Path) -> None:
+    put(adc_of(home), {**SERVICE, "token_uri": address})
+
+    with pytest.raises(SettingsError, match="https://HOST"):
+        await discover(environment(**VERTEX), home, workspace)
+
+
+async def test_an_address_of_the_users_own_takes_the_place_of_the_usual_ones(home: Path, workspace: Path) -> None:
+    put(adc_of(home), {**USER, "token_uri": "https://oauth2.test/token"})
+    own = {"ANTHROPIC_VERTEX_BASE_URL": "https://vertex.corp.test/v1", "ANTHROPIC_MODEL": "claude-x@1", "EDITOR": "vi"}
+
+    found = await discover(environment(**VERTEX, **own), home, workspace)
+
+    assert found.egress == Egress((), ("oauth2.test", "vertex.corp.test"))
+    given = parcel(found, consent=False).agent
+    assert given["env.ANTHROPIC_VERTEX_BASE_URL"] == b"https://vertex.corp.test/v1"
+    assert given["env.ANTHROPIC_MODEL"] == b"claude-x@1"
+    assert "env.EDITOR" not in given
+
+
+@pytest.mark.parametrize(
+    "own", [{"ANTHROPIC_BASE_URL": "http://x.test"}, {"ANTHROPIC_MODEL": "x\ny"}, {"ANTHROPIC_MODEL": "$(reboot)"}]
+)
+async def test_a_setting_of_the_model_must_make_sense(own: dict[str, str], home: Path, workspace: Path) -> None:
+    with pytest.raises(SettingsError):
+        await discover(environment(ANTHROPIC_API_KEY="k", **own), home, workspace)
+
+
+CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+
+async def test_the_users_authorities_go_to_both_ends(home: Path, workspace: Path, tmp_path: Path) -> None:
+    named = put(tmp_path / "ca.pem", CERTIFICATE)
+
+    given = parcel(await discover(environment(PAUDE_EXTRA_CA=str(named)), home, workspace), consent=False)
+
+    assert (given.agent["ca.pem"], given.gate["ca.pem"]) == (CERTIFICATE, CERTIFICATE)
+
+
+@pytest.mark.parametrize("content", [b"nothing", CERTIFICATE + b"-----BEGIN PRIVATE KEY-----\n" + CANARY.encode()])
+async def test_a_private_key_is_no_authority(content: bytes, home: Path, workspace: Path, tmp_path: Path) -> None:
+    named = put(tmp_path / "ca.pem", content)
+
+    with pytest.raises(SettingsError, match="PAUDE_EXTRA_CA") as caught:
+        await discover(environment(PAUDE_EXTRA_CA=str(named)), home, workspace)
+
+    assert CANARY not in str(caught.value)
 
 
 async def test_google_credentials_stay_home_unless_claude_uses_vertex(home: Path, workspace: Path) -> None:
@@ -261,7 +333,7 @@ async def test_only_name_and_address_travel(home: Path, workspace: Path, tmp_pat
         f'[user]\n\tname = Me\n\temail = me@x.test\n[url "https://{CANARY}@x.test/"]\n\tinsteadOf = https://x.test/\n'
         f"[http]\n\textraHeader = {CANARY}\n[alias]\n\tx = !{CANARY}\n".encode())  # fmt: skip
 
-    data = secret_data(await discover(environment(), home, workspace), consent=False)
+    data = parcel(await discover(environment(), home, workspace), consent=False).agent
 
     assert CANARY.encode() not in data["gitconfig"]
     written = put(tmp_path / "out", data["gitconfig"])

@@ -156,7 +156,11 @@ def test_no_container_mounts_the_keys_of_another() -> None:
         name: {secret[m["name"]] for m in c["volumeMounts"] if m["name"] in secret}
         for name, c in containers(pod).items()
     }
-    assert mounted == {"gate": {"paude-x-gate"}, "fence": set(), "agent": {"paude-x-agent", "paude-x-credentials"}}
+    assert mounted == {
+        "gate": {"paude-x-gate", "paude-x-kept"},
+        "fence": set(),
+        "agent": {"paude-x-agent", "paude-x-credentials"},
+    }
 
 
 def test_no_writable_directory_is_shared_by_gate_and_agent_but_the_volume() -> None:

@@ -20,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from world import dns, zone
+from world import dns, model, zone
 
 LIFETIME_S = float(os.environ.get("PAUDE_WORLD_LIFETIME", 4 * 3600))
 PLAIN_PORTS = (22, 25, 80, 853, 8080, 8443)
@@ -124,6 +124,7 @@ class Origins:
 
     def __init__(self, ledger: Ledger, state: Path) -> None:
         self._ledger = ledger
+        self._stub = model.Stub()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(state / "origin.crt", state / "origin.key")
         self.context.sni_callback = self._remember
@@ -147,9 +148,13 @@ class Origins:
         address, client = (writer.get_extra_info(end)[0] for end in ("sockname", "peername"))
         sni = getattr(writer.get_extra_info("ssl_object"), "asked_for", None)
         entry = {"address": address, "sni": sni, "host": headers.get("host"), "method": method, "path": path}
-        self._ledger.requests.append({**entry, "client": client, "at": time.time(), "bytes": len(body)})
-        text = f"hello from {sni}\n".encode()
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
+        reply = self._stub.answer(sni, path, headers, body) or model.Reply(f"hello from {sni}\n".encode(), "text/plain")
+        entry |= {"client": client, "at": time.time(), "bytes": len(body), **reply.notes}
+        self._ledger.requests.append(entry)
+        head_line = (
+            f"HTTP/1.1 {reply.status}\r\nContent-Type: {reply.kind}\r\nContent-Length: {len(reply.body)}\r\n\r\n"
+        )
+        writer.write(head_line.encode() + reply.body)
         await writer.drain()
 
 

@@ -28,6 +28,7 @@ _A: dict[str, list[list[str]]] = {
     "europe-west1-aiplatform.test": [["198.51.100.16"]],
     "evil-aiplatform.test": [["198.51.100.21"]],
     "registry.origin.test": [["198.51.100.17"]],
+    "oauth2.test": [["198.51.100.18"]],
     "private.test": [[PRIVATE]],
     "shared.test": [[SHARED]],
     "metadata.test": [[METADATA]],

@@ -175,21 +175,29 @@ async def _start(wishes: Wishes, gift: Gift, timeout: float, timings: bool, prog
 
 def _gift(wishes: Wishes, yes: bool) -> Gift:
     """What this machine has for the agent; what is long-lived and would lie with the agent needs a yes, once."""
+    from paude.credentials import authorities, onboarding
     from paude.credentials import found as credentials
-    from paude.credentials import onboarding
     from paude.images.agents import agent
     from paude.plans.request import Gift
 
     if wishes.settings.agent == "shell":
-        found = in_loop(lambda: credentials.discover({}, Path("/nonexistent"), wishes.workspace))
-        return Gift(credentials.secret_data(found, consent=True))
+        shared = {name: os.environ[name] for name in (authorities.VARIABLE,) if name in os.environ}
+        found = in_loop(lambda: credentials.discover(shared, Path("/nonexistent"), wishes.workspace))
+        given = credentials.parcel(found, consent=True)
+        return Gift(given.agent, given.gate)
     presets = agent(wishes.settings.agent, "linux/amd64").presets
     found = in_loop(lambda: credentials.discover(os.environ, Path.home(), wishes.workspace))
     for line in found.summary():
         say(f"for the agent: {line}")
     consent = yes or _consents(found.needs_consent)
-    files = {**credentials.secret_data(found, consent), **onboarding.claude(found, consent=consent)}
-    return Gift(files, presets=found.egress.presets or presets)
+    given = credentials.parcel(found, consent)
+    egress = found.egress
+    return Gift(
+        {**given.agent, **onboarding.claude(found, consent=consent)},
+        given.gate,
+        expires=found.expires.isoformat(timespec="seconds") if found.expires else "",
+        presets=(*egress.presets, *egress.hosts) or presets,
+    )
 
 
 def _consents(sentences: tuple[str, ...]) -> bool:

@@ -1,22 +1,23 @@
-"""What was found for a session, what of it needs the user's consent, and the Secret made of it.
-
-The keys of the Secret: `env.NAME` becomes the agent's variable NAME; `adc.json` and `gitconfig` are files.
-"""
+"""What was found for a session, what of it needs the user's consent, and the Secrets made of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from paude.credentials import anthropic, identity, vertex
+from paude.credentials import anthropic, authorities, identity, model, vertex
 from paude.credentials.anthropic import AnthropicKey
 from paude.credentials.identity import GitIdentity
+from paude.credentials.model import Model
 from paude.credentials.vertex import Vertex
 
-# Where the agent's container sees the Secret.
-MOUNT = "/run/secrets/paude"
+# Where the gate answers as Google's metadata service would (`paths.MetadataPort` of its program), and what makes
+# Google's libraries believe in it without looking for the real one.
+METADATA = {"GCE_METADATA_HOST": "127.0.0.1:2224", "METADATA_SERVER_DETECTION": "assume-present"}
+
+
 _KINDS = {
     "authorized_user": "your Google login (a refresh token)",
     "service_account": "the key of a Google service account",
@@ -25,11 +26,19 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
-class Egress:
-    """The lists of hosts that these credentials are good for; `region` narrows that of Vertex."""
+class Parcel:
+    """What goes into a session's Secrets: `agent` where the agent reads it, `gate` where only the gate does."""
 
-    presets: tuple[str, ...]
-    region: str = ""
+    agent: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    gate: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Egress:
+    """The hosts that these credentials are good for: lists by name, and single ones."""
+
+    presets: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,8 @@ class Found:
     anthropic_key: AnthropicKey | None = None
     vertex: Vertex | None = None
     git_identity: GitIdentity | None = None
+    model: Model = field(default_factory=Model)
+    authorities: bytes = field(default=b"", repr=False)
 
     @property
     def needs_consent(self) -> tuple[str, ...]:
@@ -47,21 +58,24 @@ class Found:
         if self.anthropic_key is not None and self.anthropic_key.long_lived:
             what = f"{self.anthropic_key.variable} (from {self.anthropic_key.origin})"
             sentences.append(_sentence(what, "at Anthropic"))
-        if self.vertex is not None:
-            what = f"{_KINDS[self.vertex.kind]} (from {self.vertex.origin})"
-            sentences.append(_sentence(what, "at Google"))
         return tuple(sentences)
 
     @property
     def egress(self) -> Egress:
         """The hosts that these credentials are for."""
-        if self.vertex is not None:
-            return Egress(("vertex",), self.vertex.region)
-        return Egress(("anthropic",)) if self.anthropic_key is not None else Egress(())
+        if self.vertex is None and self.anthropic_key is None:
+            return Egress()
+        service = "vertex" if self.vertex is not None else "anthropic"
+        tokens = self.vertex.hosts if self.vertex is not None else ()
+        # Where the user's own address answers, the usual ones are not needed.
+        return Egress((), (*tokens, self.model.host)) if self.model.host else Egress((service,), tokens)
 
     @property
     def expires(self) -> datetime | None:
-        """When the agent can no longer work with it; None when that is not known or never."""
+        """When the agent can no longer work with it; None when that is not known or never.
+
+        What the gate keeps is renewed there.
+        """
         return self.anthropic_key.expires if self.anthropic_key is not None else None
 
     def summary(self) -> tuple[str, ...]:
@@ -71,7 +85,12 @@ class Found:
             until = f", valid until {self.anthropic_key.expires:%Y-%m-%d %H:%M} UTC" if self.expires else ""
             lines.append(f"{self.anthropic_key.variable} from {self.anthropic_key.origin}{until}")
         if self.vertex is not None:
-            lines.append(f"Vertex project {self.vertex.project}, region {self.vertex.region}, {self.vertex.origin}")
+            lines.append(f"Vertex project {self.vertex.project}, region {self.vertex.region}")
+            lines.append(f"access tokens; {_KINDS[self.vertex.kind]}, from {self.vertex.origin}, stays with the gate")
+        if self.model.host:
+            lines.append(f"the model answers at {self.model.host}")
+        if self.authorities:
+            lines.append(f"certificates to trust, from {authorities.VARIABLE}")
         if self.git_identity is not None:
             lines.append(f"git identity {self.git_identity.name} <{self.git_identity.email}>")
         return tuple(lines)
@@ -85,30 +104,42 @@ async def discover(environ: Mapping[str, str], home: Path, workspace: Path, *, n
     """
     google = vertex.find(environ, home)
     key = None if google else anthropic.find(environ, home, now or datetime.now(UTC))
-    return Found(key, google, await identity.find(environ, home, workspace))
+    chosen = model.find(environ, "vertex" if google else "anthropic") if google or key else Model()
+    own = await identity.find(environ, home, workspace)
+    return Found(key, google, own, chosen, authorities.find(environ))
 
 
-def secret_data(found: Found, consent: bool) -> dict[str, bytes]:
-    """The data of the session's Secret; without `consent` it lacks what `needs_consent` speaks of."""
-    data: dict[str, bytes] = {}
+def parcel(found: Found, consent: bool) -> Parcel:
+    """The data of the session's Secrets; without `consent` they lack what `needs_consent` speaks of.
+
+    The keys: `env.NAME` becomes the agent's variable NAME; `gitconfig`, `ca.pem` and `adc.json` are files.
+    """
+    agent: dict[str, bytes] = {}
+    gate: dict[str, bytes] = {}
     key = found.anthropic_key
     if key is not None and (consent or not key.long_lived):
-        data[f"env.{key.variable}"] = key.value.reveal()
-    if found.vertex is not None and consent:
-        data |= _vertex_data(found.vertex)
+        agent[f"env.{key.variable}"] = key.value.reveal()
+    if found.vertex is not None:
+        gate["adc.json"] = found.vertex.adc.reveal()
+        agent |= _variables(_vertex_variables(found.vertex))
     if found.git_identity is not None:
-        data["gitconfig"] = found.git_identity.gitconfig()
-    return data
+        agent["gitconfig"] = found.git_identity.gitconfig()
+    if found.authorities:
+        agent["ca.pem"] = gate["ca.pem"] = found.authorities
+    return Parcel({**agent, **_variables(found.model.variables)}, gate)
 
 
-def _vertex_data(google: Vertex) -> dict[str, bytes]:
+def _vertex_variables(google: Vertex) -> dict[str, str]:
     return {
-        "adc.json": google.adc.reveal(),
-        "env.GOOGLE_APPLICATION_CREDENTIALS": f"{MOUNT}/adc.json".encode(),
-        "env.CLAUDE_CODE_USE_VERTEX": b"1",
-        "env.ANTHROPIC_VERTEX_PROJECT_ID": google.project.encode(),
-        "env.CLOUD_ML_REGION": google.region.encode(),
+        "CLAUDE_CODE_USE_VERTEX": "1",
+        "ANTHROPIC_VERTEX_PROJECT_ID": google.project,
+        "CLOUD_ML_REGION": google.region,
+        **METADATA,
     }
+
+
+def _variables(variables: Mapping[str, str]) -> dict[str, bytes]:
+    return {f"env.{name}": value.encode() for name, value in variables.items()}
 
 
 def _sentence(what: str, where: str) -> str:

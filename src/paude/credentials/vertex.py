@@ -10,10 +10,12 @@ from typing import Any
 
 from paude.credentials.hidden import Hidden
 from paude.credentials.sources import json_object, read
+from paude.credentials.web import host_of
 from paude.errors import SettingsError
 
 _WHAT = "the application-default credentials"
 _DEFAULT = ".config/gcloud/application_default_credentials.json"
+_TOKENS = "https://oauth2.googleapis.com/token"
 _LOG_IN = "log in with `gcloud auth application-default login`"
 _NEEDED = {
     "authorized_user": ("client_id", "client_secret", "refresh_token"),
@@ -27,13 +29,17 @@ _TRUE = ("1", "true", "yes", "on")
 
 @dataclass(frozen=True)
 class Vertex:
-    """The credentials file as it is, its kind, and what Claude Code must know beside it."""
+    """The credentials file as it is, its kind, and what Claude Code must know beside it.
+
+    `hosts` are those at which it is made into access tokens.
+    """
 
     adc: Hidden
     kind: str
     project: str
     region: str
     origin: str
+    hosts: tuple[str, ...] = ()
 
 
 def find(environ: Mapping[str, str], home: Path) -> Vertex | None:
@@ -51,7 +57,15 @@ def find(environ: Mapping[str, str], home: Path) -> Vertex | None:
     kind = _kind(content, path)
     project = _word(_project(environ, content), _PROJECT, "ANTHROPIC_VERTEX_PROJECT_ID", "the project")
     region = _word(environ.get("CLOUD_ML_REGION", ""), _REGION, "CLOUD_ML_REGION", "the region, such as us-east5")
-    return Vertex(Hidden(data), kind, project, region, str(path))
+    return Vertex(Hidden(data), kind, project, region, str(path), _hosts(content, path))
+
+
+def _hosts(content: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    what = f"an address in {str(path)!r}"
+    if content["type"] == "impersonated_service_account":
+        own = _hosts(content["source_credentials"], path)
+        return (*own, host_of(str(content["service_account_impersonation_url"]), what))
+    return (host_of(str(content.get("token_uri") or _TOKENS), what),)
 
 
 def _path(environ: Mapping[str, str], home: Path) -> Path:

@@ -42,6 +42,15 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Renewal:
+    """Credentials that the gate makes tokens of: when the last token ends (empty: none made yet), and what failed."""
+
+    kind: str
+    expires: str = ""
+    failure: str = ""
+
+
+@dataclass(frozen=True)
 class GateStatus:
     """What the gate knows of its session."""
 
@@ -55,6 +64,7 @@ class GateStatus:
     fence: Fence
     volume_free: int
     history: bool
+    credentials: Renewal | None = None
 
 
 class Gate:
@@ -97,6 +107,10 @@ class Gate:
                 hint="does the cluster's network plug-in enforce NetworkPolicy, and does another policy open this pod?",
             )
         return _status(_checked("release", result))
+
+    async def renew_credentials(self, login: bytes) -> None:
+        """Give the gate another login to make tokens of. Raises PaudeError when it gets none with it."""
+        await self._ask("credentials", login)
 
     async def await_agent(self) -> None:
         """Return when the agent's sshd answers."""
@@ -166,4 +180,13 @@ def _status(result: Result) -> GateStatus:
         fence=Fence(str(fence.get("state", "unknown")), tuple(fence.get("targets") or ()), str(fence.get("at", ""))),
         volume_free=int((answer.get("volume") or {}).get("free", 0)),
         history=bool(answer.get("history")),
+        credentials=_renewal(answer.get("credentials") or {}),
     )
+
+
+def _renewal(answer: Mapping[str, Any]) -> Renewal | None:
+    kind, expires = clean(str(answer.get("kind") or "")), clean(str(answer.get("expires") or ""))
+    if not kind:
+        return None
+    never = expires.startswith("0001-")  # Go's zero time
+    return Renewal(kind, "" if never else expires, clean(str(answer.get("failure") or ""))[:400])

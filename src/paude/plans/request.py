@@ -65,9 +65,14 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Gift:
-    """What the session is given to work with: the files of its Secret, its environment, the hosts that it needs."""
+    """What the session is given to work with: the files of its Secrets, its environment, the hosts that it needs.
+
+    `kept` is for the gate alone. `expires` (UTC, ISO 8601) is when the agent can no longer work with it, if ever.
+    """
 
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    kept: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    expires: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     presets: tuple[str, ...] = ()
 
@@ -108,6 +113,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
         hosts=allowlist.hosts,
         pod=f"paude-{name}-0" if backend == KUBERNETES else f"paude-{name}-agent",
         committed=resumed is not None,
+        expires=gift.expires,
     )
     laptop = Laptop(record, resumed is None, paths, wishes.agreed)
     if backend == PODMAN:
@@ -131,6 +137,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
         registry=_registry(settings),
         build=build,
         credentials=gift.files,
+        kept=gift.kept,
         environment={**agent.environment, **gift.environment},
         settings=settings,
         create_namespace=wishes.create_namespace,
@@ -160,6 +167,7 @@ def _on_podman(
         proxy_image=build.image("proxy"),
         build=build,
         credentials=gift.files,
+        kept=gift.kept,
         environment={**agent.environment, **gift.environment},
         limits=limits,
         proxy_network=settings.podman.network,

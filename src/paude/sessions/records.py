@@ -35,6 +35,7 @@ class Record:
 
     `uid` is the 16 hex digits that every object of the session carries. `server` is the API server's address:
     records never hold a context's name. `created_at` is UTC in ISO 8601. `allowlist` is the digest of `hosts`.
+    `expires` (UTC in ISO 8601) is when what the agent works with ends to be good; empty when it does not.
     `committed` is False while a start is under way (or was killed): such a session is cleaned up, not resumed.
     """
 
@@ -55,6 +56,7 @@ class Record:
     proxy_image: str = ""
     pod: str = ""
     committed: bool = False
+    expires: str = ""
     schema: int = SCHEMA
 
     @property

@@ -1,14 +1,12 @@
 package agent
 
 import (
-	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
 
-	"paude/pod/internal/mark"
+	"paude/pod/internal/given"
 	"paude/pod/internal/passwd"
 	"paude/pod/internal/paths"
+	"paude/pod/internal/say"
 )
 
 // What children get when the pod's template does not say otherwise.
@@ -29,9 +27,9 @@ var ownOfLogins = map[string]bool{
 }
 
 // environment is this container's, without what concerns paude and the cluster only.
-func environment(given []string) []string {
+func environment(outer []string) []string {
 	kept, names := []string{}, map[string]bool{}
-	for _, one := range given {
+	for _, one := range outer {
 		name, _, _ := strings.Cut(one, "=")
 		if !internal(name) {
 			kept, names[name] = append(kept, one), true
@@ -42,14 +40,15 @@ func environment(given []string) []string {
 			kept = append(kept, pair[0]+"="+pair[1])
 		}
 	}
-	if adc := filepath.Join(paths.Secrets, "adc.json"); mark.Exists(adc) {
-		kept = append(kept, "GOOGLE_APPLICATION_CREDENTIALS="+adc)
+	trust, err := given.Trust(given.SystemAuthorities, paths.Secrets, paths.Bundled)
+	if err != nil {
+		say.Line("the user's own authorities are not trusted: %v", err)
 	}
-	return kept
+	return append(kept, trust...)
 }
 
 func internal(name string) bool {
-	ours := strings.HasPrefix(name, "PAUDE_") && name != "PAUDE_SESSION"
+	ours := strings.HasPrefix(name, "PAUDE_") && name != "PAUDE_SESSION" && name != "PAUDE_SECRETS"
 	return ours || strings.HasPrefix(name, "KUBERNETES_")
 }
 
@@ -62,25 +61,4 @@ func forLogins(environment []string) []string {
 		}
 	}
 	return kept
-}
-
-var variable = regexp.MustCompile(`^env\.([A-Za-z_][A-Za-z0-9_]*)$`)
-
-// credentials are the Secret's keys `env.NAME`, for the coding agent only: keys of a Secret cannot lie in directories.
-func credentials() []string {
-	entries, err := os.ReadDir(paths.Secrets)
-	if err != nil {
-		return nil
-	}
-	var found []string
-	for _, entry := range entries {
-		match := variable.FindStringSubmatch(entry.Name())
-		if match == nil {
-			continue
-		}
-		if value, err := os.ReadFile(filepath.Join(paths.Secrets, entry.Name())); err == nil {
-			found = append(found, match[1]+"="+strings.TrimRight(string(value), "\r\n"))
-		}
-	}
-	return found
 }

@@ -13,6 +13,7 @@ import (
 
 	"paude/pod/internal/await"
 	"paude/pod/internal/children"
+	"paude/pod/internal/given"
 	"paude/pod/internal/passwd"
 	"paude/pod/internal/paths"
 	"paude/pod/internal/say"
@@ -100,5 +101,8 @@ func work(ctx context.Context, table *children.Table, program, here []string) {
 		say.Line("the git history could not be unpacked: %v", err)
 	}
 	furnishHome(paths.Secrets, paths.AgentHome)
-	keepSession(ctx, table, program, append(here, credentials()...))
+	if err := furnishTree(paths.Secrets, paths.AgentHome); err != nil {
+		say.Line("the user's files for the agent are not all in the home directory: %v", err)
+	}
+	keepSession(ctx, table, program, append(here, given.Environment()...))
 }

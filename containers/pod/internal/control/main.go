@@ -59,6 +59,8 @@ func verb(name string, arguments []string) int {
 		return takeSeed()
 	case "history":
 		return takeHistory()
+	case "credentials":
+		return takeCredentials()
 	case "await-agent":
 		return awaitAgent()
 	case "watch":

@@ -40,7 +40,8 @@ func Main([]string) int {
 		return say.Fatal("PAUDE_PROXY is not set, and PAUDE_FENCE is not off")
 	}
 
-	state := newState()
+	keeper := keepCredentials(ctx, settings.Proxy)
+	state := newState(keeper)
 	go answerAll(ctx, listener, state)
 	if err = openDoor(ctx, table); err != nil {
 		return say.Fatal("%v", err)

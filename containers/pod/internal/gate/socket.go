@@ -79,6 +79,8 @@ func (s *State) do(ctx context.Context, request Request) Reply {
 		err = s.ImageIsReady(request.Text)
 	case "park":
 		err = s.Park(request.Text)
+	case "credentials":
+		_, _, err = s.keeper.Token(ctx)
 	case "release":
 		return s.releaseAndWait(ctx)
 	case "verify":

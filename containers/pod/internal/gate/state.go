@@ -8,6 +8,7 @@ import (
 
 	"paude/pod/internal/fence"
 	"paude/pod/internal/mark"
+	"paude/pod/internal/metadata"
 	"paude/pod/internal/paths"
 	"paude/pod/internal/say"
 )
@@ -24,6 +25,8 @@ type Status struct {
 	Fence      fence.Verdict `json:"fence"`
 	Volume     Space         `json:"volume"`
 	History    bool          `json:"history"`
+	// Credentials are those that only the gate has.
+	Credentials metadata.Standing `json:"credentials"`
 }
 
 // Space is the room on the volume in bytes.
@@ -43,13 +46,14 @@ type State struct {
 	unproven int
 	verdict  fence.Verdict
 	changed  chan struct{} // closed, and replaced, at every change
+	keeper   *metadata.Keeper
 	look     chan struct{} // asks for a round of the fence before its time
 }
 
 // So many pairs in a row that prove nothing, in an agent's pod that has leave, are taken for an attempt to hide a way out.
 const unprovenLimit = 3
 
-func newState() *State {
+func newState(keeper *metadata.Keeper) *State {
 	state := &State{
 		session:  os.Getenv("PAUDE_SESSION"),
 		image:    os.Getenv("PAUDE_AGENT_IMAGE"),
@@ -59,6 +63,7 @@ func newState() *State {
 		verdict:  fence.NewJudge(false).Verdict,
 		changed:  make(chan struct{}),
 		look:     make(chan struct{}, 1),
+		keeper:   keeper,
 	}
 	ready, known := mark.Read(paths.ImageReadyMark)
 	if known && ready == state.image {
@@ -192,6 +197,7 @@ func (s *State) showImage(reference string) {
 
 // Status tells everything.
 func (s *State) Status() Status {
+	credentials := s.keeper.Standing()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	uid, _ := mark.Read(paths.Sentinel)
@@ -199,7 +205,7 @@ func (s *State) Status() Status {
 	return Status{
 		Session: s.session, UID: uid, Seeded: s.seeded, Released: s.released,
 		Leave: mark.Exists(paths.Leave), ImageReady: mark.Exists(paths.ImageReady), Parked: parked,
-		Fence: s.verdict, Volume: space(), History: mark.Exists(paths.Bundle),
+		Fence: s.verdict, Volume: space(), History: mark.Exists(paths.Bundle), Credentials: credentials,
 	}
 }
 

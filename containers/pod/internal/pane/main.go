@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"paude/pod/internal/given"
 	"paude/pod/internal/mark"
 	"paude/pod/internal/paths"
 )
@@ -52,6 +53,8 @@ func takeSignals() <-chan os.Signal {
 
 func run(program []string, hangUp <-chan os.Signal) int {
 	command := exec.Command(program[0], program[1:]...)
+	// Each time anew: what was renewed while the program ran is there for the next one.
+	command.Env = append(os.Environ(), given.Environment()...)
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := command.Start(); err != nil {
 		fmt.Printf("%v\r\n", err)

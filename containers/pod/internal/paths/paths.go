@@ -34,6 +34,10 @@ const (
 	GateSocket = Private + "/gate.sock"
 	TmuxSocket = Private + "/tmux.sock"
 	AgentEnded = Private + "/agent-ended"
+	// Renewed holds credentials that came after the container was made.
+	Renewed = Private + "/renewed"
+	// Bundled are the system's authorities and the user's own.
+	Bundled = Private + "/authorities.pem"
 
 	AgentWorkspace = "/workspace"
 	AgentHome      = "/home/paude"
@@ -47,11 +51,20 @@ const (
 
 	GatePort  = "2222"
 	AgentPort = "2223"
+	// MetadataPort is where the gate gives the agent access tokens.
+	MetadataPort = "2224"
+	ProxyPort    = "3128"
 )
 
 // Secrets is where the files lie that the agent works with. Podman has a place of its own for those, and mounts it as a
 // whole.
 var Secrets = given("PAUDE_SECRETS", "/run/secrets/paude")
+
+// Authorities is the file in Secrets with the certificates of the user's own authorities.
+const Authorities = "ca.pem"
+
+// Login is the file of application-default credentials, in the gate's Secrets and in what was renewed there.
+const Login = "adc.json"
 
 func given(variable, otherwise string) string {
 	if value := os.Getenv(variable); value != "" {

@@ -19,6 +19,7 @@ Object = dict[str, Any]
 
 FIXED_ID = 10001  # user, group and volume group where the cluster does not assign them
 LEAVE = "/run/gate/leave"
+SECRETS = "/run/secrets/paude"
 POD_PROGRAM = "/opt/paude/bin/paude-pod"
 NO_PROXY = "localhost,127.0.0.1,::1"  # without it Claude Code hangs on its own loopback calls (seen)
 
@@ -118,7 +119,10 @@ def volume_claim(identity: Identity, storage: str, storage_class: str | None) ->
 
 
 def secret(identity: Identity, part: str, data: Mapping[str, bytes], owner: Object, kind: str = "Opaque") -> Object:
-    """A Secret of the session: `gate` and `agent` hold ssh keys, `credentials` what the agent works with."""
+    """A Secret of the session: `gate` and `agent` hold ssh keys, `credentials` what the agent works with.
+
+    `kept` holds what the gate makes that of, and only the gate mounts it.
+    """
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -253,10 +257,7 @@ def _pod(spec: PodSpec) -> Object:
             {"name": "volume", "persistentVolumeClaim": {"claimName": resource_name(spec.identity.name)}},
             {"name": "gate-keys", "secret": {"secretName": resource_name(spec.identity.name, "gate")}},
             {"name": "agent-keys", "secret": {"secretName": resource_name(spec.identity.name, "agent")}},
-            {
-                "name": "credentials",
-                "secret": {"secretName": resource_name(spec.identity.name, "credentials"), "optional": True},
-            },
+            *(_given(spec.identity.name, part) for part in ("credentials", "kept")),
             {"name": "run-gate", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
             *(_scratch(f"{who}-{what}", size) for who in ("gate", "agent") for what, size in _WRITABLE),
         ],
@@ -284,6 +285,10 @@ def _toleration(borne: Toleration) -> Object:
     return made | ({"effect": borne.effect} if borne.effect else {})
 
 
+def _given(session: str, part: str) -> Object:
+    return {"name": part, "secret": {"secretName": resource_name(session, part), "optional": True}}
+
+
 _WRITABLE = (("tmp", "2Gi"), ("run", "16Mi"), ("users", "1Mi"))
 
 
@@ -305,6 +310,7 @@ def _gate(spec: PodSpec) -> Object:
             {"name": "volume", "mountPath": "/vol"},
             {"name": "run-gate", "mountPath": "/run/gate"},
             {"name": "gate-keys", "mountPath": "/etc/paude/ssh", "readOnly": True},
+            {"name": "kept", "mountPath": SECRETS, "readOnly": True},
             *_writable("gate"),
         ],
     }
@@ -351,7 +357,7 @@ def _agent(spec: PodSpec) -> Object:
             {"name": "volume", "mountPath": "/run/inbox", "subPath": "inbox", "readOnly": True},
             {"name": "run-gate", "mountPath": "/run/gate", "readOnly": True},
             {"name": "agent-keys", "mountPath": "/etc/paude/ssh", "readOnly": True},
-            {"name": "credentials", "mountPath": "/run/secrets/paude", "readOnly": True},
+            {"name": "credentials", "mountPath": SECRETS, "readOnly": True},
             *_writable("agent"),
         ],
     }

@@ -72,6 +72,8 @@ class Request:
     registry: RegistryTarget | None
     build: BuildSettings
     credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    kept: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Credentials for the gate alone."""
     environment: Mapping[str, str] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
     create_namespace: bool = False
@@ -258,8 +260,8 @@ class Start:
         """The ssh keys of both ends, and what the agent works with."""
         who = self._request.identity
         contents = {"gate": keys.gate_secret(), "agent": keys.agent_secret()}
-        if self._request.credentials:
-            contents["credentials"] = dict(self._request.credentials)
+        given = {"credentials": self._request.credentials, "kept": self._request.kept}
+        contents |= {part: dict(data) for part, data in given.items() if data}
         objects = [manifests.secret(who, part, data, anchor.object) for part, data in contents.items()]
         async with self._durable(anchor.cluster, *objects):
             yield

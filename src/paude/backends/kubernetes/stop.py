@@ -69,7 +69,7 @@ class Stop:
     async def delete_secrets(self, cluster: Cluster) -> None:
         """Keys and credentials die with the session."""
         async with anyio.create_task_group() as tasks:
-            for part in ("gate", "agent", "credentials", "pull"):
+            for part in ("gate", "agent", "credentials", "kept", "pull"):
                 tasks.start_soon(self._remove, cluster, "Secret", part)
 
     async def delete_proxy(self, cluster: Cluster) -> None:

@@ -21,6 +21,7 @@ PROXY = "127.0.0.1"
 """Where the proxy answers in a session's network."""
 _POD = "/opt/paude/bin/paude-pod"
 _SOCKETS = "/run/proxy"
+_SECRETS = "/run/secrets"
 _SOCKET = f"{_SOCKETS}/socket"
 _NO_PROXY = "localhost,127.0.0.1,::1"
 _HARD = (
@@ -73,6 +74,8 @@ class Spec:
     limits: Limits = field(default_factory=Limits)
     credentials: Sequence[str] = ()
     """The names of the files that the agent works with."""
+    kept: Sequence[str] = ()
+    """The names of those that only the gate has."""
 
     @property
     def walled(self) -> bool:
@@ -140,6 +143,7 @@ def gate(spec: Spec, image: str, network: str) -> list[str]:
         "PAUDE_FENCE": "on" if spec.walled else "off",
         "PAUDE_PROXY": PROXY if spec.walled else "",
         "PAUDE_AGENT_IMAGE": "local",
+        "PAUDE_SECRETS": _SECRETS,
     }
     return [
         *_named(spec, "gate", "gate"),
@@ -148,6 +152,7 @@ def gate(spec: Spec, image: str, network: str) -> list[str]:
         f"--volume={name_of(spec.identity.name)}:/vol:nocopy",
         f"--volume={name_of(spec.identity.name, 'run')}:/run/gate:nocopy",
         *_keys(spec.identity, "gate"),
+        *_secrets(spec.identity, "kept", spec.kept),
         *_writable("256m"),
         "--restart=on-failure:20",
         "--pids-limit=500",
@@ -174,9 +179,7 @@ def agent(spec: Spec, image: str, network: str, directory: str) -> list[str]:
         f"--volume={directory}/inbox:/run/inbox:ro,nosuid,nodev,noexec",
         f"--volume={name_of(at, 'run')}:/run/gate:ro,nocopy",
         *_keys(spec.identity, "agent"),
-        # Podman makes no mount points on a read-only root; a directory of root's in memory lets it, and nobody else.
-        "--tmpfs=/run/secrets:rw,notmpcopyup,mode=0755,size=1m,nosuid,nodev,noexec",
-        *_files(spec.identity, "credentials", "/run/secrets/", spec.credentials),
+        *_secrets(spec.identity, "credentials", spec.credentials),
         *_writable("2g"),
         "--restart=no",
         f"--pids-limit={spec.limits.processes}",
@@ -224,7 +227,7 @@ def agent_environment(spec: Spec) -> dict[str, str]:
     """The environment of the agent's container; nothing secret, nothing of the laptop."""
     known = {
         "PAUDE_SESSION": spec.identity.name,
-        "PAUDE_SECRETS": "/run/secrets",
+        "PAUDE_SECRETS": _SECRETS,
         "HOME": "/home/paude",
         "USER": "paude",
         "SHELL": "/bin/bash",
@@ -259,6 +262,12 @@ def _inside(network: str, spec: Spec) -> list[str]:
 
 def _keys(identity: Identity, part: str) -> list[str]:
     return _files(identity, part, "/etc/paude/ssh/", ("ssh_host_ed25519_key", "authorized_keys"))
+
+
+def _secrets(identity: Identity, part: str, files: Iterable[str]) -> list[str]:
+    # Podman makes no mount points on a read-only root; a directory of root's in memory lets it, and nobody else.
+    place = f"--tmpfs={_SECRETS}:rw,notmpcopyup,mode=0755,size=1m,nosuid,nodev,noexec"
+    return [place, *_files(identity, part, f"{_SECRETS}/", files)]
 
 
 def _files(identity: Identity, part: str, directory: str, files: Iterable[str]) -> list[str]:

@@ -49,6 +49,8 @@ class Request:
     proxy_image: ImageSpec
     build: BuildSettings
     credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    kept: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Credentials for the gate alone."""
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     proxy_network: str = ""
@@ -63,6 +65,7 @@ class Request:
             environment=self.environment,
             limits=self.limits,
             credentials=sorted(self.credentials),
+            kept=sorted(self.kept),
         )
 
 
@@ -148,7 +151,12 @@ class Start:
     async def store_secrets(self, place: Place, keys: SessionKeys) -> AsyncIterator[None]:
         """The ssh keys of both ends, and what the agent works with."""
         credentials = dict(self._request.credentials)
-        contents = {"gate": keys.gate_secret(), "agent": keys.agent_secret(), "credentials": credentials}
+        contents = {
+            "gate": keys.gate_secret(),
+            "agent": keys.agent_secret(),
+            "credentials": credentials,
+            "kept": dict(self._request.kept),
+        }
         async with self._stored(place, contents):
             yield
 
