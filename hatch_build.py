@@ -49,10 +49,9 @@ class Program(NamedTuple):
 
 def programs(pod_platforms: tuple[str, ...] = POD_PLATFORMS) -> tuple[Program, ...]:
     """What is built; a module that is not there (yet) is left out by the caller."""
-    agent = "github.com/mutagen-io/mutagen/cmd/mutagen-agent"
     return (
         Program("paude-sync", "containers/mutagen", ".", "mutagencli", (host(),)),
-        Program("mutagen-agent", "containers/mutagen", agent, "mutagenagent", pod_platforms),
+        Program("mutagen-agent", "containers/mutagen", "./agent", "mutagenagent", pod_platforms),
         Program("paude-pod", "containers/pod", ".", "", pod_platforms),
     )
 

@@ -30,9 +30,6 @@ class Ledger:
     written: dict[bytes, str] = field(default_factory=dict)
     """With who wrote it, and how."""
     destroyed: set[bytes] = field(default_factory=set)
-    at_risk: set[bytes] = field(default_factory=set)
-    """Written into an open file while the sync ran: between mutagen's last look at a file and its renaming another into
-    its place lies a moment in which it does not see that. The games count how often that is met."""
 
     def lost(self, *trees: Path) -> dict[bytes, str]:
         """What was written, was not destroyed, and is nowhere.
@@ -74,7 +71,6 @@ class User:
         self.root, self.graveyard, self.ledger, self.rng = root, graveyard, ledger, rng
         self.count = 0
         self.doing = ""
-        self.live = True
         self.where: list[str] = []
         self.operations: dict[Callable[[], None], int] = {
             self.save: 14,
@@ -169,7 +165,7 @@ class User:
             self.ledger.destroyed.add(before)
             change(descriptor)
             after = os.pread(descriptor, 1 << 24, 0)
-            self._wrote(after, path, at_risk=self.live)
+            self._wrote(after, path)
             if after != before:
                 self.ledger.destroyed.discard(after)
             if not path.exists() or path.stat().st_ino != os.fstat(descriptor).st_ino:
@@ -212,9 +208,7 @@ class User:
 
         self._in_place(self._existing(), change)
 
-    def _wrote(self, content: bytes, path: Path, *, at_risk: bool = False) -> None:
-        if at_risk:
-            self.ledger.at_risk.add(content)
+    def _wrote(self, content: bytes, path: Path) -> None:
         self.ledger.written[content] = f"{self.doing} {path.relative_to(self.root.parent)}"
 
     def _passing(self, content: bytes) -> None:

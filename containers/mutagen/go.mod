@@ -6,6 +6,8 @@ require (
 	github.com/fsnotify/fsnotify v1.7.0
 	github.com/mutagen-io/mutagen v0.18.1
 	github.com/spf13/cobra v1.8.1
+	golang.org/x/sys v0.30.0
+	google.golang.org/protobuf v1.35.1
 )
 
 require (
@@ -26,12 +28,10 @@ require (
 	github.com/spf13/pflag v1.0.5 // indirect
 	github.com/zeebo/xxh3 v1.0.2 // indirect
 	golang.org/x/net v0.35.0 // indirect
-	golang.org/x/sys v0.30.0 // indirect
 	golang.org/x/term v0.29.0 // indirect
 	golang.org/x/text v0.22.0
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20241015192408-796eee8c2d53 // indirect
 	google.golang.org/grpc v1.67.1 // indirect
-	google.golang.org/protobuf v1.35.1 // indirect
 	gopkg.in/yaml.v2 v2.4.0 // indirect
 	k8s.io/apimachinery v0.21.3 // indirect
 	k8s.io/klog/v2 v2.8.0 // indirect

@@ -34,7 +34,6 @@ class Game:
         self.up = anyio.Event()
         self.log: list[str] = []
         self.conflicts = 0
-        self.missed: dict[bytes, str] = {}
 
     async def keep_daemon(self) -> None:
         while True:
@@ -52,8 +51,6 @@ class Game:
             if self.rng.random() < 0.3:
                 await self.rng.choice((self.cut, self.kill_daemon, self.apart))()
             await self.settle(f"after {done + each} operations")
-        # A limit of mutagen's, measured here at one in some thousand operations on a loaded machine.
-        assert len(self.missed) <= 1 + operations // 500, self.told(f"missed: {list(self.missed.values())}")
 
     # --- bad luck
 
@@ -75,9 +72,7 @@ class Game:
         await session.pause(self.both.paths, NAME)
         for _ in range(ROUND):
             user = self.rng.choice(self.users)
-            user.live = False
             self.log.append(f"apart, {user.root.name}: {user.act()}")
-            user.live = True
         await session.resume(self.both.paths, NAME)
 
     # --- the oracle
@@ -124,8 +119,6 @@ class Game:
                     await anyio.sleep(0.1)  # it is being connected again
         assert not state.halted, self.told(f"halted {when}")
         lost = self.ledger.lost(self.both.laptop, self.both.pod)
-        self.missed |= {content: how for content, how in lost.items() if content in self.ledger.at_risk}
-        lost = {content: how for content, how in lost.items() if content not in self.ledger.at_risk}
         assert not lost, self.told(f"lost {when}: {[(c[:60], how) for c, how in lost.items()]}")
         foreign = self.ledger.foreign(self.both.laptop, self.both.pod)
         assert not foreign, self.told(f"nobody wrote {when}: {foreign}")

@@ -10,6 +10,7 @@ import (
 	mutagenignore "github.com/mutagen-io/mutagen/pkg/synchronization/core/ignore/mutagen"
 	urlpkg "github.com/mutagen-io/mutagen/pkg/url"
 
+	"paude/sync/displace"
 	"paude/sync/report"
 )
 
@@ -42,6 +43,12 @@ func (h *handler) Connect(ctx context.Context, logger *logging.Logger, url *urlp
 	}
 	life, stop := context.WithCancel(context.Background())
 	w := &watched{changed: make(chan struct{}, 1), stop: stop, ignored: ignored, report: file, pair: both, name: session}
+	if h.local {
+		if w.mover, err = displace.New(url.Path, session, alpha, version, configuration, w.log); err != nil {
+			stop()
+			return nil, err
+		}
+	}
 	go w.watch(life, h.local, url) // beside the connection, because it has one of its own to make
 	connect := func() (synchronization.Endpoint, error) {
 		return h.inner.Connect(ctx, logger, url, prompter, session, version, configuration, alpha)

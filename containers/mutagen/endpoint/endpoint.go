@@ -13,6 +13,7 @@ import (
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/rsync"
 
+	"paude/sync/displace"
 	"paude/sync/report"
 )
 
@@ -24,6 +25,7 @@ type watched struct {
 	report  *report.File
 	pair    *pair
 	name    string
+	mover   *displace.Mover // nil at an end that is not on this machine
 
 	changed chan struct{} // has room for one: something changed since the last Poll
 	dirty   atomic.Bool   // something changed since the last scan
@@ -87,7 +89,10 @@ func (e *watched) Stage(paths []string, digests [][]byte) ([]string, []*rsync.Si
 
 func (e *watched) Transition(ctx context.Context, changes []*core.Change) ([]*core.Entry, []*core.Problem, bool, error) {
 	e.used = true
-	return e.Endpoint.Transition(ctx, changes)
+	if e.mover == nil {
+		return e.Endpoint.Transition(ctx, changes)
+	}
+	return e.mover.Transition(ctx, e.Endpoint, changes)
 }
 
 func (e *watched) Shutdown() error {
