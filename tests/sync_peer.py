@@ -14,6 +14,7 @@ import anyio
 from paude import artifacts
 from paude.settings import Paths
 from paude.sync import daemon, selection, session
+from paude.sync.limits import Limits
 from paude.sync.state import SyncState
 from ssh_server import Sshd, sshd
 
@@ -52,10 +53,11 @@ class Peer:
     pod: Path
     server: Sshd
 
-    async def create(self) -> SyncState:
+    async def create(self, limits: Limits | None = None) -> SyncState:
         """Sync both ends; returns when they are in step."""
         chosen = await selection.outgoing(self.laptop)
-        await session.create(self.paths, NAME, self.laptop, chosen, beta=f"gate.{NAME}.paude:{self.pod}")
+        other = f"gate.{NAME}.paude:{self.pod}"
+        await session.create(self.paths, NAME, self.laptop, chosen, beta=other, limits=limits)
         await session.first_cycle(self.paths, NAME)
         return await self.state(lambda s: s.settled and s.local_watch == s.remote_watch == "watching")
 

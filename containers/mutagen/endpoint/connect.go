@@ -41,8 +41,16 @@ func (h *handler) Connect(ctx context.Context, logger *logging.Logger, url *urlp
 	if err != nil {
 		return nil, err
 	}
+	limits, err := limitsOf(session)
+	if err != nil {
+		return nil, err
+	}
 	life, stop := context.WithCancel(context.Background())
-	w := &watched{changed: make(chan struct{}, 1), stop: stop, ignored: ignored, report: file, pair: both, name: session}
+	w := &watched{changed: make(chan struct{}, 1), stop: stop, ignored: ignored, report: file, pair: both, name: session, limits: limits, side: "pod", large: map[string][]byte{}}
+	w.limits.File = configuration.MaximumStagingFileSize
+	if alpha {
+		w.side = "laptop"
+	}
 	if h.local {
 		if w.mover, err = displace.New(url.Path, session, alpha, version, configuration, w.log); err != nil {
 			stop()

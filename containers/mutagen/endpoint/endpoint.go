@@ -11,7 +11,6 @@ import (
 
 	"github.com/mutagen-io/mutagen/pkg/synchronization"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
-	"github.com/mutagen-io/mutagen/pkg/synchronization/rsync"
 
 	"paude/sync/displace"
 	"paude/sync/report"
@@ -25,13 +24,17 @@ type watched struct {
 	report  *report.File
 	pair    *pair
 	name    string
-	mover   *displace.Mover // nil at an end that is not on this machine
+	side    string // laptop or pod
+	limits  limits
+	large   map[string][]byte // the digests of what is larger than a file may be, by path
+	mover   *displace.Mover   // nil at an end that is not on this machine
 
 	changed chan struct{} // has room for one: something changed since the last Poll
 	dirty   atomic.Bool   // something changed since the last scan
 	live    atomic.Bool   // every change is noticed
 	used    bool          // files were staged or changed through this endpoint since the last scan
 	last    *core.Snapshot
+	braked  *report.Brake // by the last transition
 }
 
 // laptop is the alpha side, pod the beta side.
@@ -49,6 +52,8 @@ func (e *watched) notice() {
 
 // Poll returns when mutagen's own endpoint noticed something or our watcher did.
 func (e *watched) Poll(ctx context.Context) error {
+	e.tell(func(c *report.Content) { c.Brake(e.side, e.braked) })
+	e.braked = nil
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
@@ -82,17 +87,15 @@ func (e *watched) scan(ctx context.Context, ancestor *core.Entry, full bool) (*c
 	return snapshot, err, again
 }
 
-func (e *watched) Stage(paths []string, digests [][]byte) ([]string, []*rsync.Signature, rsync.Receiver, error) {
-	e.used = true
-	return e.Endpoint.Stage(paths, digests)
-}
-
 func (e *watched) Transition(ctx context.Context, changes []*core.Change) ([]*core.Entry, []*core.Problem, bool, error) {
+	if e.braked = e.brake(changes); e.braked != nil {
+		return stopped(changes, e.braked)
+	}
 	e.used = true
 	if e.mover == nil {
-		return e.Endpoint.Transition(ctx, changes)
+		return e.explained(e.Endpoint.Transition(ctx, changes))
 	}
-	return e.mover.Transition(ctx, e.Endpoint, changes)
+	return e.explained(e.mover.Transition(ctx, e.Endpoint, changes))
 }
 
 func (e *watched) Shutdown() error {
@@ -130,7 +133,10 @@ func (e *pod) Scan(ctx context.Context, ancestor *core.Entry, full bool) (*core.
 	if err != nil {
 		return snapshot, err, again
 	}
-	v := &veil{ignored: e.ignored}
+	if snapshot.TotalFileSize > e.limits.Bytes {
+		return nil, fmt.Errorf("the tree holds %d bytes, more than the %d allowed", snapshot.TotalFileSize, e.limits.Bytes), true
+	}
+	v := &veil{ignored: e.ignored, depth: e.limits.Depth}
 	shown := v.directory("", ancestor, laptop, snapshot.Content)
 	e.tellOf(v.held, ancestor, laptop, shown)
 	return showing(snapshot, shown), nil, false

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
 
@@ -89,8 +90,46 @@ func (e *laptop) Transition(ctx context.Context, changes []*core.Change) ([]*cor
 	made, problems, missing, err := e.watched.Transition(ctx, allowed)
 	for k, entry := range made {
 		results[places[k]] = entry
+		e.flag(allowed[k], entry)
 	}
 	return results, problems, missing, err
+}
+
+// flag notes what came out that tools on the laptop may run.
+func (e *laptop) flag(c *core.Change, made *core.Entry) {
+	if !made.Equal(c.New, true) {
+		return
+	}
+	var came []report.Flagged
+	now := time.Now().UTC().Format(time.RFC3339)
+	for _, d := range core.Diff(c.Old, c.New) {
+		path := c.Path
+		if d.Path != "" {
+			path = join(path, d.Path)
+		}
+		each(path, d.New, func(p string) {
+			if guard.Flagged(p) {
+				came = append(came, report.Flagged{Path: p, Change: change(d.Old, d.New), Time: now})
+			}
+		})
+	}
+	if len(came) > 0 {
+		e.tell(func(content *report.Content) {
+			for _, one := range came {
+				content.Flag(one)
+			}
+		})
+	}
+}
+
+// each gives the paths of all files and links of an entry.
+func each(path string, e *core.Entry, do func(string)) {
+	if e != nil && !directory(e) {
+		do(path)
+	}
+	for name, child := range contents(e) {
+		each(join(path, name), child, do)
+	}
 }
 
 func (e *laptop) refuse(refused []report.Held) {

@@ -1,6 +1,8 @@
 package endpoint
 
 import (
+	"strings"
+
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
 
 	"paude/sync/guard"
@@ -15,6 +17,7 @@ const longestList = 10_000
 // disturbed by it. The guard in Transition stays the last judge.
 type veil struct {
 	ignored func(path string, directory bool) bool
+	depth   int // 0: any
 	held    []report.Held
 }
 
@@ -103,6 +106,9 @@ func union(one, other map[string]*core.Entry) map[string]bool {
 func (v *veil) reason(path, name string, ancestor, laptop, pod *core.Entry) string {
 	if guard.Name(name) || guard.Entry(pod) {
 		return "guard"
+	}
+	if v.depth > 0 && strings.Count(path, "/") >= v.depth {
+		return "depth"
 	}
 	fresh := pod != nil && !untracked(pod) && !pod.Equal(laptop, false) && !pod.Equal(ancestor, false)
 	if fresh && v.ignored(path, directory(pod)) {

@@ -105,3 +105,14 @@ func TestTheJudgeRefusesWhateverWasPlanned(t *testing.T) {
 		t.Errorf("not pruned: %v", allowed[1].New)
 	}
 }
+
+func TestWhatLiesTooDeepIsHeld(t *testing.T) {
+	v := &veil{ignored: func(string, bool) bool { return false }, depth: 2}
+	shown := v.directory("", nil, build(tree{}), build(tree{"a": tree{"b": tree{"c": tree{"d": "x"}}, "f": "x"}}))
+	if !shown.Equal(build(tree{"a": tree{"b": tree{}, "f": "x"}}), true) {
+		t.Errorf("shown: %v", shown)
+	}
+	if len(v.held) == 0 || v.held[0].Path != "a/b/c" || v.held[0].Why != "depth" {
+		t.Errorf("held: %+v", v.held)
+	}
+}

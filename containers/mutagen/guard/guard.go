@@ -14,30 +14,57 @@ import (
 //go:embed tier1.txt
 var tier1 string
 
+//go:embed tier2.txt
+var tier2 string
+
 const cachedNames = 1 << 18
 
 var (
-	exact      = map[string]bool{}
-	patterns   []string
-	exceptions = map[string]bool{}
+	held    = read(tier1)
+	flagged = read(tier2)
 
 	cacheLock sync.Mutex
 	cache     = map[string]bool{}
 )
 
-func init() {
-	for _, line := range strings.Split(tier1, "\n") {
+// names is one list, as its file says.
+type names struct {
+	exact      map[string]bool
+	patterns   []string
+	exceptions map[string]bool
+}
+
+func read(list string) names {
+	n := names{exact: map[string]bool{}, exceptions: map[string]bool{}}
+	for _, line := range strings.Split(list, "\n") {
 		line = strings.TrimSpace(line)
 		switch {
 		case line == "" || line[0] == '#':
 		case line[0] == '!':
-			exceptions[line[1:]] = true
+			n.exceptions[line[1:]] = true
 		case strings.ContainsAny(line, "*?["):
-			patterns = append(patterns, line)
+			n.patterns = append(n.patterns, line)
 		default:
-			exact[line] = true
+			n.exact[line] = true
 		}
 	}
+	return n
+}
+
+// has says whether a folded name is on the list.
+func (n names) has(folded string) bool {
+	if n.exact[folded] {
+		return true
+	}
+	if n.exceptions[folded] {
+		return false
+	}
+	for _, pattern := range n.patterns {
+		if ok, _ := path.Match(pattern, folded); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // Name says that one part of a path is of tier 1, in whatever spelling.
@@ -50,9 +77,8 @@ func Name(name string) bool {
 	if len(cache) >= cachedNames {
 		clear(cache)
 	}
-	held := judge(name)
-	cache[name] = held
-	return held
+	cache[name] = judge(name)
+	return cache[name]
 }
 
 func judge(name string) bool {
@@ -60,14 +86,13 @@ func judge(name string) bool {
 		return true
 	}
 	folded := Fold(name)
-	if folded == "" || exact[folded] {
-		return true
-	}
-	if exceptions[folded] {
-		return false
-	}
-	for _, pattern := range patterns {
-		if ok, _ := path.Match(pattern, folded); ok {
+	return folded == "" || held.has(folded)
+}
+
+// Flagged says that a part of the path is of tier 2: it comes out, and is told, for tools run it when they are called.
+func Flagged(p string) bool {
+	for _, part := range strings.Split(p, "/") {
+		if flagged.has(Fold(part)) {
 			return true
 		}
 	}

@@ -50,3 +50,16 @@ func TestABareRepositoryIsHeld(t *testing.T) {
 		t.Error("a directory with two of the three is held")
 	}
 }
+
+func TestWhatToolsRunIsFlaggedAndNotHeld(t *testing.T) {
+	for _, path := range []string{"Makefile", "sub/package.json", ".github/workflows/x.yml", "Dockerfile.dev", "CLAUDE.md", "setup.PY"} {
+		if !Flagged(path) || Path(path) {
+			t.Errorf("%q: flagged %v, held %v", path, Flagged(path), Path(path))
+		}
+	}
+	for _, path := range []string{"src/main.go", "README.md", "github/x", "makefiles/a.txt"} {
+		if Flagged(path) {
+			t.Errorf("%q is flagged", path)
+		}
+	}
+}

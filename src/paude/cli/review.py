@@ -38,8 +38,15 @@ def review(
         with_session(name, lambda paths, record: _accept(paths, record, tuple(accept)))
         return
     found = with_session(name, lambda paths, record: _review(paths, record, tell=output == "text"))
-    if not printed.document(output, {"schema": 1, "held": found}) and not found:
+    came = with_session(name, _flagged)
+    if printed.document(output, {"schema": 1, "held": found, "flagged": came}):
+        return
+    if not found:
         say("nothing is held")
+    if came:
+        say("these came, and tools here run them when they are called; look at them first:")
+        for one in came:
+            put(f"{one['path']}: {one['change']}, {one['time']}")
 
 
 async def _accept(paths: Paths, record: Record, wanted: tuple[str, ...]) -> None:
@@ -63,6 +70,14 @@ async def _review(paths: Paths, record: Record, *, tell: bool) -> list[dict[str,
             if tell:
                 _tell(one.path, one.change, one.executable, one.text)
     return found
+
+
+async def _flagged(paths: Paths, record: Record) -> list[dict[str, Any]]:
+    from paude.sync import session
+    from paude.sync.shown import visible
+
+    state = await session.state(paths, record.name)
+    return [{**asdict(one), "path": visible(one.path)} for one in state.flagged]
 
 
 def _tell(path: str, change: str, executable: bool, text: str) -> None:

@@ -104,6 +104,10 @@ def _details(state: SyncState) -> None:
         put(f"  problem, {problem.side}: {visible(problem.path)}: {visible(problem.error)}")
     if state.problems_unlisted:
         put(f"  … and {state.problems_unlisted} more problems")
+    for brake in state.brakes:
+        put(f"  stopped: {brake}, among them {visible(brake.example)}")
+    if state.flagged:
+        put(f"  {len(state.flagged)} files came that tools here run when they are called; `paude review` lists them")
     for held in state.held:
         put(f"  held: {visible(held.path)} ({held.change}); `paude review` shows it")
     if state.halted:
@@ -157,14 +161,21 @@ def pause(name: options.Name = None) -> None:
 
 
 @group.command()
-def resume(name: options.Name = None) -> None:
+def resume(
+    name: options.Name = None,
+    delete: Annotated[
+        bool,
+        typer.Option("--delete", help="Remove on both sides what was deleted on one, where the sync stopped for that."),
+    ] = False,
+) -> None:
     """Sync again, or connect at once instead of at the next attempt."""
 
     async def work(paths: Paths, record: Record) -> SyncState:
         from paude.sync import session
 
         await session.resume(paths, record.name)
-        return await session.first_cycle(paths, record.name)
+        found = await session.first_cycle(paths, record.name)
+        return await session.allow_deletions(paths, record.name) if delete else found
 
     show(with_session(name, work), "text")
 

@@ -19,8 +19,16 @@ from paude.ssh import ssh_config
 from paude.supervisor import client as supervisor
 from paude.sync import history, session
 from paude.sync.advance import advance
+from paude.sync.shown import visible
+from paude.sync.state import Flagged
 
 FLUSH_S = 120.0
+LISTED = 10
+
+
+def _some(flagged: tuple[Flagged, ...]) -> str:
+    shown = ", ".join(visible(one.path) for one in flagged[:LISTED])
+    return shown + (" …" if len(flagged) > LISTED else "")
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,12 @@ class Homecoming:
             return Losses((f"the last changes could not be brought over: {error or 'no connection'}",))
         conflicts = (f"a conflict at {conflict.path}" for conflict in state.conflicts)
         held = (f"{path} was held by the guard" for path in state.held)
-        return Losses((*conflicts, *held))
+        stopped = (f"the sync has stopped: {brake}" for brake in state.brakes)
+        if state.flagged:
+            report.line(
+                f"{len(state.flagged)} files came that tools here run when they are called: {_some(state.flagged)}"
+            )
+        return Losses((*conflicts, *held, *stopped))
 
     async def advance_branch(self, files: Losses) -> None:
         """Move the developer's branch forward to what the agent committed, where that is safe; else say why not."""

@@ -11,7 +11,6 @@ import json
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +23,13 @@ from paude.errors import CommandFailed, ConnectionLost, NotFound, PaudeError
 from paude.process import started
 from paude.settings import Paths
 from paude.sync import daemon
+from paude.sync.limits import Limits
 from paude.sync.selection import Outgoing
 from paude.sync.state import HALTED, SyncState, parse, parse_list
 
 POD_WORKSPACE = "/vol/workspace"
 _NET_S = 120
 _AS_JSON = ("--template", "{{json .}}\n")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one session may hold on either side: entries of the tree, and bytes of one file."""
-
-    entries: int = 2_000_000
-    file_bytes: int = 8 * 1024**3
 
 
 class SyncHalted(PaudeError):
@@ -67,14 +59,17 @@ async def create(
     is missing there would look deleted. `beta` is the other end, the pod's by default. Raises CommandFailed, or
     ConnectionLost when the pod's side cannot be reached: the session exists then and goes on trying.
     """
-    other = beta or endpoint(name)
+    other, allowed = beta or endpoint(name), limits or Limits()
     known = await _find(paths, name)
-    if known is not None and (fresh or not _same(known, workspace, outgoing)):
+    if known is not None and (fresh or not _same(known, workspace, outgoing, allowed)):
         await terminate(paths, name)
         known = None
     if known is None:
-        options = _options(name, outgoing, limits or Limits())
+        options = _options(name, outgoing, allowed)
         await daemon.command(paths, "sync", "create", *options, str(workspace), other)
+        known = await _find(paths, name)
+    assert known is not None
+    await anyio.to_thread.run_sync(_write, _file(paths, "limits", known), allowed.to_json())
     await resume(paths, name)
 
 
@@ -116,9 +111,11 @@ def _session(name: str) -> str:
     return f"paude-{name}"
 
 
-def _same(known: dict[str, Any], workspace: Path, outgoing: Outgoing) -> bool:
+def _same(known: dict[str, Any], workspace: Path, outgoing: Outgoing, limits: Limits) -> bool:
     rules = tuple((known.get("ignore") or {}).get("paths") or ())
-    return rules == outgoing.ignores and (known.get("alpha") or {}).get("path") == str(workspace)
+    most = (known.get("maximumEntryCount"), known.get("maximumStagingFileSize"))
+    where = (known.get("alpha") or {}).get("path")
+    return rules == outgoing.ignores and where == str(workspace) and most == (limits.entries, limits.file_bytes)
 
 
 async def first_cycle(paths: Paths, name: str) -> SyncState:
@@ -171,17 +168,12 @@ async def _state_in(paths: Paths, name: str, line: str) -> SyncState:
 
 async def state(paths: Paths, name: str) -> SyncState:
     """How the sync of session `name` stands. Raises NotFound when it has none."""
-    found = await _find(paths, name)
-    if found is None:
-        raise NotFound(f"session {name} has no sync", hint="`paude start` makes it again")
-    return await _with_report(paths, found)
+    return await _with_report(paths, await _found(paths, name))
 
 
 async def rules(paths: Paths, name: str) -> tuple[str, ...]:
     """The patterns of what stays on the laptop, as the running session has them. Raises NotFound when it has none."""
-    found = await _find(paths, name)
-    if found is None:
-        raise NotFound(f"session {name} has no sync", hint="`paude start` makes it again")
+    found = await _found(paths, name)
     return tuple((found.get("ignore") or {}).get("paths") or ())
 
 
@@ -201,6 +193,16 @@ async def flush(paths: Paths, name: str) -> SyncState:
     except CommandFailed as exc:
         raise ConnectionLost("the workspace could not be synced", why=_reason(exc), hint="`paude sync status`") from exc
     return await state(paths, name)
+
+
+async def allow_deletions(paths: Paths, name: str) -> SyncState:
+    """Let the deletions happen for which the sync has stopped, as many as it told of. Nothing happens without any."""
+    known = await _found(paths, name)
+    brakes = (await _with_report(paths, known)).brakes
+    if brakes:
+        word = json.dumps({one.side: one.files for one in brakes})
+        await anyio.to_thread.run_sync(_write, _file(paths, "allowed", known), word)
+    return await flush(paths, name)
 
 
 async def pause(paths: Paths, name: str) -> None:
@@ -227,7 +229,8 @@ async def terminate(paths: Paths, name: str) -> None:
     if found is None:
         return
     await daemon.command(paths, "sync", "terminate", _session(name))
-    await anyio.to_thread.run_sync(lambda: _report_file(paths, found).unlink(missing_ok=True))
+    for kind in ("reports", "limits", "allowed"):
+        await anyio.to_thread.run_sync(lambda file: file.unlink(missing_ok=True), _file(paths, kind, found))
 
 
 def _reason(exc: CommandFailed) -> str:
@@ -241,12 +244,27 @@ async def _find(paths: Paths, name: str) -> dict[str, Any] | None:
     return dict(found[0]) if found else None
 
 
-def _report_file(paths: Paths, one: dict[str, Any]) -> Path:
-    return paths.sync / "reports" / f"{one.get('identifier')}.json"
+async def _found(paths: Paths, name: str) -> dict[str, Any]:
+    found = await _find(paths, name)
+    if found is None:
+        raise NotFound(f"session {name} has no sync", hint="`paude start` makes it again")
+    return found
+
+
+def _file(paths: Paths, kind: str, one: dict[str, Any]) -> Path:
+    """A file that the daemon and paude share about one session: of `kind` reports, limits or allowed."""
+    return paths.sync / kind / f"{one.get('identifier')}.json"
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    fresh = file.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.replace(file)
 
 
 async def _with_report(paths: Paths, one: dict[str, Any]) -> SyncState:
-    return parse(one, await anyio.to_thread.run_sync(_read_report, _report_file(paths, one)))
+    return parse(one, await anyio.to_thread.run_sync(_read_report, _file(paths, "reports", one)))
 
 
 def _read_report(file: Path) -> dict[str, Any]:

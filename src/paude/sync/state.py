@@ -27,6 +27,17 @@ HALTED = {
         "make it a directory again, then `paude sync resume`",
     ),
 }
+DELETION_CHOICES = "`paude sync reset` brings them back, `paude sync resume --delete` removes them on both sides"
+# What mutagen says when a limit is met, and what that means to the user.
+_LIMITS = (
+    ("exceeded allowed entry count", "there are more files and directories than allowed (sync.max_entries)"),
+    (
+        "transitioning would exceeded allowed",
+        "there would be more files and directories than allowed (sync.max_entries)",
+    ),
+    ("staging would exceeded allowed", "there would be more files and directories than allowed (sync.max_entries)"),
+    ("maximum file size reached", "a file is larger than allowed (sync.max_file_size)"),
+)
 _CONNECTING = ("disconnected", "connecting-alpha", "connecting-beta")
 
 
@@ -50,7 +61,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Held:
-    """A path of the pod that was not let out: `change` is new, changed or deleted; `why` is guard or ignored."""
+    """A path of the pod that was not let out: `change` is new, changed or deleted; `why` is guard, ignored or depth."""
 
     path: str
     change: str
@@ -58,6 +69,30 @@ class Held:
 
     def __str__(self) -> str:
         return self.path
+
+
+@dataclass(frozen=True)
+class Brake:
+    """`files` of `of` files would be removed at once on `side` (laptop or pod), `example` is one: the user chooses."""
+
+    side: str
+    files: int
+    of: int
+    example: str
+
+    def __str__(self) -> str:
+        there = "the pod" if self.side == "laptop" else "the laptop"
+        here = "the laptop" if self.side == "laptop" else "the pod"
+        return f"{self.files} of {self.of} files were deleted in {there}, and {here} still has them"
+
+
+@dataclass(frozen=True)
+class Flagged:
+    """A path that came out of the pod and that tools here run once they are called; `change` is new or changed."""
+
+    path: str
+    change: str
+    time: str
 
 
 @dataclass(frozen=True)
@@ -89,6 +124,8 @@ class SyncState:
     remote_watch: str
     last_error: str
     staging: Staging | None
+    brakes: tuple[Brake, ...] = ()
+    flagged: tuple[Flagged, ...] = ()
 
     @property
     def halted(self) -> bool:
@@ -108,7 +145,8 @@ class SyncState:
     @property
     def healthy(self) -> bool:
         """Whether changes arrive: connected, not halted, nothing in the way."""
-        return self.connected and not (self.halted or self.last_error or self.conflicts or self.problems)
+        trouble = (self.halted, self.last_error, self.conflicts, self.problems, self.brakes)
+        return self.connected and not any(trouble)
 
     @property
     def message(self) -> str:
@@ -124,6 +162,7 @@ class SyncState:
             if self.connected
             else f"sync waits for the connection{f': {self.last_error}' if self.last_error else ''}",
             f"sync: {self.last_error}" if self.last_error else "",
+            f"sync has stopped: {self.brakes[0]}; {DELETION_CHOICES}" if self.brakes else "",
             _count(len(self.conflicts), "conflict", "`paude sync conflicts`"),
             _count(len(self.problems) + self.problems_unlisted, "problem", "`paude sync status`"),
             "changes in the pod are found each 10 s only: file watches are used up" if self._polling else "",
@@ -165,9 +204,25 @@ def parse(one: Mapping[str, Any], report: Mapping[str, Any]) -> SyncState:
         last_success=str(report.get("settled") or ""),
         local_watch=str(report.get("local") or ""),
         remote_watch=str(report.get("remote") or ""),
-        last_error=clean(str(one.get("lastError") or report.get("connect_error") or "")),
+        last_error=_words(str(one.get("lastError") or report.get("connect_error") or "")),
         staging=_staging(alpha) or _staging(beta),
+        brakes=tuple(_brake(b) for b in report.get("brakes") or ()),
+        flagged=tuple(_flagged(f) for f in report.get("flagged") or ()),
     )
+
+
+def _words(error: str) -> str:
+    """An error of mutagen's on one line, in the user's words where it has others for them."""
+    side = {"alpha": "on the laptop ", "beta": "in the pod "}.get(error.partition(" ")[0], "")
+    return next((side + words for known, words in _LIMITS if known in error), clean(error))
+
+
+def _brake(b: Mapping[str, Any]) -> Brake:
+    return Brake(str(b.get("side", "")), int(b.get("files", 0)), int(b.get("of", 0)), str(b.get("example", "")))
+
+
+def _flagged(f: Mapping[str, Any]) -> Flagged:
+    return Flagged(str(f.get("path", "")), str(f.get("change", "")), str(f.get("time", "")))
 
 
 def _conflicts(one: Mapping[str, Any], report: Mapping[str, Any]) -> tuple[Conflict, ...]:
@@ -199,7 +254,7 @@ def _problems(alpha: Mapping[str, Any], beta: Mapping[str, Any]) -> tuple[tuple[
         for kind in ("scanProblems", "transitionProblems"):
             unlisted += int(end.get(f"excluded{kind[0].upper()}{kind[1:]}") or 0)
             found += [
-                Problem(side, str(p.get("path", "")), clean(str(p.get("error", "")))) for p in end.get(kind) or ()
+                Problem(side, str(p.get("path", "")), _words(str(p.get("error", "")))) for p in end.get(kind) or ()
             ]
     return tuple(found), unlisted
 

@@ -1,0 +1,30 @@
+"""What one session may do to the other end and on the way there. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one session's sync; the daemon takes them when it connects.
+
+    Entries and bytes are those of a tree, on either side; `file_bytes` is of one file, `depth` of directories within
+    each other. `deletes` files may be removed at once without a word of the user's (or half of all, from 25 on).
+    `bytes_per_second` is the bandwidth for file content, each way; 0 does not limit it.
+    """
+
+    entries: int = 2_000_000
+    file_bytes: int = 8 * GIB
+    tree_bytes: int = 64 * GIB
+    depth: int = 100
+    deletes: int = 1000
+    bytes_per_second: int = 0
+
+    def to_json(self) -> str:
+        """What the daemon reads; entries and the size of a file it has as options of the session."""
+        facts = {"deletes": self.deletes, "bytes": self.tree_bytes, "depth": self.depth, "rate": self.bytes_per_second}
+        return json.dumps(facts)
