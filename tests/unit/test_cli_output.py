@@ -20,7 +20,7 @@ from paude.gate.client import GateStatus, Probe
 from paude.plans.compare import Verdict
 from paude.plans.review import Shown
 from paude.sessions.states import SessionState
-from paude.sync.state import Conflict, SyncState
+from paude.sync.state import Conflict, Flagged, SyncState
 
 DOCUMENT = Path(__file__).parents[2] / "docs/output.md"
 AWKWARD = {"schema": 1, "names": ("a", "b"), "steers": "\x1b]0;x\x07\u202e\n- x: y", "none": None, "n": 1.5, "ok": True}
@@ -62,7 +62,7 @@ def _leaves(kind: object, name: str) -> set[str]:
         ("paude sync status", {"schema", "healthy", "message"} | fields(SyncState)),
         ("paude sync conflicts", {"schema"} | fields(Conflict, "conflicts[].")),
         ("paude sync verify", {"schema"} | fields(Verdict)),
-        ("paude review", {"schema"} | fields(Shown, "held[].")),
+        ("paude review", {"schema"} | fields(Shown, "held[].") | fields(Flagged, "flagged[].")),
         ("paude verify", {"schema", "session"} | fields(Probe, "probes[].")),
         ("paude blocked", {"schema", "session", "refused[].allow"} | fields(Denied, "refused[].")),
     ],

@@ -53,6 +53,19 @@ def test_problems_that_mutagen_does_not_list_are_counted() -> None:
     assert "5 problems" in state.message
 
 
+def test_deletions_that_wait_are_told_with_both_choices() -> None:
+    state = parse(WELL, {"brakes": [{"side": "laptop", "files": 90, "of": 100, "example": "a"}]})
+    assert not state.healthy
+    assert "90 of 100 files were deleted in the pod, and the laptop still has them" in state.message
+    assert "`paude sync reset`" in state.message
+    assert "`paude sync resume --delete`" in state.message
+
+
+def test_a_limit_that_is_met_is_told_in_words_of_paudes() -> None:
+    state = parse({**WELL, "lastError": "beta scan error: exceeded allowed entry count"}, {})
+    assert state.last_error == "in the pod there are more files and directories than allowed (sync.max_entries)"
+
+
 def test_what_an_error_says_cannot_control_the_terminal() -> None:
     assert "\x1b" not in parse({**WELL, "lastError": "a\x1b[2Jb"}, {}).last_error
 
