@@ -22,7 +22,7 @@ NAME = "s"
 COMMAND = """#!/bin/sh
 case "$SSH_ORIGINAL_COMMAND" in
   *"mutagen-agent synchronizer"*) MUTAGEN_DATA_DIRECTORY={data} exec {agent} synchronizer --log-level=info ;;
-  watch) exec {sync} watch {pod} ;;
+  watch) {sync} watch {pod} & watcher=$!; cat > /dev/null; kill $watcher ;;  # the gate's ends with its input, too
   "git-upload-pack '/workspace'") exec git upload-pack {pod} ;;
 esac
 echo "refused: $SSH_ORIGINAL_COMMAND" >&2
