@@ -6,18 +6,16 @@ it: `python tests/podman_images.py`, with the settings that builds read from the
 
 from __future__ import annotations
 
-import os
-
 import anyio
 
 from paude.images import ensure
 from paude.images.build import BuildSettings, build, in_storage, local_name
-from paude.settings import Paths
+from paude.settings import Paths, read
 
 
 async def main() -> None:
     paths = Paths.from_environment()
-    settings = BuildSettings.of(os.environ, cache=paths.cache, runtime=paths.runtime)
+    settings = BuildSettings.of(read(paths, None).values, cache=paths.cache, runtime=paths.runtime)
     for image in (settings.image("gate"), settings.image("proxy"), settings.image("agent", "shell")):
         tag = await ensure.tag_of(image, settings)
         if not await in_storage(local_name(image, tag)):

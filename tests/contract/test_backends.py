@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 import subprocess
 import tempfile
 import time
@@ -16,6 +17,7 @@ import pytest
 
 import podman_machine
 from laptop import Laptop
+from world.client import World
 
 CHECKOUT = Path(__file__).parents[2]
 SOON_S = 20.0
@@ -39,6 +41,11 @@ class Session:
 
     def inside(self, command: str) -> str:
         return self.place.laptop.inside(self.name, command).strip()
+
+    def connects(self, host: str) -> str:
+        """What the proxy answers when the agent asks for a host: 200, or 403."""
+        ask = f"curl -sk -o /dev/null -m 10 -w '%{{http_connect}}' https://{host}/ || true"
+        return self.inside(ask)
 
     def facts(self) -> dict[str, object]:
         found: dict[str, object] = json.loads(self.place.laptop.paude("status", self.name, "-o", "json").stdout)
@@ -181,14 +188,52 @@ def test_the_gates_log_tells_when_leave_was_given(session: Session) -> None:
 
 
 def test_the_proxy_is_the_only_way_and_refuses_what_is_not_on_the_list(session: Session) -> None:
-    refused = session.inside("curl -sk -o /dev/null -m 10 -w '%{http_connect}' https://forbidden.test/ || true")
-    assert refused == "403"
+    assert session.connects("forbidden.test") == "403"
     assert session.inside("getent hosts allowed.test || echo nothing") == "nothing"
 
 
 def test_every_probe_of_the_wall_is_closed(session: Session) -> None:
     done = session.place.laptop.paude("verify", session.name, "-o", "json")
     assert {probe["result"] for probe in json.loads(done.stdout)["probes"]} <= {"closed", "warning"}
+
+
+def test_a_host_is_allowed_and_denied_while_the_agent_works_and_no_tunnel_outlives_it(session: Session) -> None:
+    paude = session.place.laptop.paude
+    assert session.connects("allowed.test") == "403"
+    refused = {one["host"]: one for one in json.loads(paude("blocked", session.name, "-o", "json").stdout)["refused"]}
+    assert refused["allowed.test"]["allow"] == f"paude allow allowed.test {session.name}"
+
+    paude("allow", "allowed.test", session.name)
+    assert session.connects("allowed.test") == "200"
+    assert paude("egress", "show", session.name, "-o", "name").stdout.split() == ["allowed.test"]
+
+    calls = f"https://allowed.test/{session.name}/[1-100000]"
+    session.inside(
+        f"setsid curl -sSk -m 600 --rate 600/m {calls} > /tmp/calls 2>&1 < /dev/null & echo $! > /tmp/caller"
+    )
+    world = World()
+    arrived = lambda: sum(session.name in one["path"] for one in world.seen().requests)  # noqa: E731
+    eventually(lambda: arrived() > 2)
+    paude("deny", "allowed.test", session.name)
+    shut = arrived()
+    assert session.connects("allowed.test") == "403"
+    assert json.loads(paude("egress", "show", session.name, "-o", "json").stdout)["hosts"] == []
+    eventually(lambda: "403" in session.inside("cat /tmp/calls"))
+    assert arrived() == shut
+    paude("deny", "allowed.test", session.name, code=2)
+
+
+def test_refusals_are_shown_as_they_come_also_after_the_list_changed(session: Session) -> None:
+    with session.place.laptop.popen("blocked", session.name, "--watch", "-o", "name") as watching:
+        assert watching.stdout is not None
+        lines = iter(watching.stdout.readline, "")
+        session.connects("first.forbidden.test")
+        assert "first.forbidden.test\n" in lines
+        session.place.laptop.paude("allow", "other.test", session.name)
+        session.connects("second.forbidden.test")
+        assert "second.forbidden.test\n" in lines
+        watching.send_signal(signal.SIGINT)
+    session.place.laptop.paude("deny", "other.test", session.name)
 
 
 def test_a_parked_agent_ends_and_a_start_lets_it_work_again(session: Session) -> None:

@@ -16,9 +16,12 @@ import pytest
 from paude import errors
 from paude.backends.kubernetes.start import Start
 from paude.backends.kubernetes.stop import Stop
+from paude.backends.podman.start import Start as PodmanStart
+from paude.backends.podman.stop import Stop as PodmanStop
+from paude.backends.podman.wall import Change as PodmanChange
 from paude.cli.app import VERBS
 from paude.engine import Plan
-from paude.plans import start, stop
+from paude.plans import allow, start, stop
 from paude.plans.homecoming import Homecoming
 from paude.plans.request import Gift, Wishes, prepare
 from paude.settings import Paths, read
@@ -139,12 +142,20 @@ def plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Plan]:
     settled = read(paths, None, {"agent": "shell", "registry": "registry.test/me"})
     ready = prepare(Wishes(tmp_path / "project", settled), paths, Gift())
     k, home = Stop(ready.laptop.record, paths), Homecoming(ready.laptop.record, paths)
-    made = [
-        start.on_kubernetes(Start(ready.cluster, paths), ready.laptop),
-        stop.bring_home(k, home)[0],
-        stop.take_down(k, home, keep_volume=False),
-    ]
-    return {plan.title: plan for plan in made}
+    there = {
+        "start": start.on_kubernetes(Start(ready.cluster, paths), ready.laptop),
+        "bring the work home": stop.bring_home(k, home)[0],
+        "stop": stop.take_down(k, home, keep_volume=False),
+    }
+    settled = read(paths, None, {"agent": "shell", "backend": "podman"})
+    here = prepare(Wishes(tmp_path / "project", settled), paths, Gift())
+    record = here.laptop.record
+    return {
+        **there,
+        "start on podman": start.on_podman(PodmanStart(here.cluster, paths), here.laptop),
+        "stop on podman": stop.take_down_on_podman(PodmanStop(record, paths), home, keep_volume=False),
+        "deny on podman": allow.on_podman(PodmanChange(record, paths, remove=("host.test",))),
+    }
 
 
 def test_the_diagrams_are_the_plans(plans: dict[str, Plan]) -> None:

@@ -10,13 +10,19 @@ import pytest
 
 from paude.backends.kubernetes.start import Start
 from paude.backends.kubernetes.stop import Stop
+from paude.backends.podman.start import Request as PodmanRequest
+from paude.backends.podman.start import Start as PodmanStart
+from paude.backends.podman.stop import Stop as PodmanStop
+from paude.backends.podman.wall import Change as PodmanChange
 from paude.engine import Node, Plan
-from paude.plans import start, stop
+from paude.plans import allow, start, stop
 from paude.plans.homecoming import Homecoming
 from paude.plans.laptop import Laptop
+from paude.plans.request import Gift, Wishes, prepare
 from paude.sessions.records import Record
-from paude.settings import Paths
+from paude.settings import Paths, read
 
+CHECKOUT = Path(__file__).parents[2]
 NOWHERE = Paths(*[Path("/nonexistent")] * 4)
 RECORD = Record("x", "0" * 16, "kubernetes", "/x", "shell", "2026-01-01T00:00:00+00:00", server="https://x.test")
 
@@ -24,6 +30,26 @@ RECORD = Record("x", "0" * 16, "kubernetes", "/x", "shell", "2026-01-01T00:00:00
 @pytest.fixture
 def starting() -> Plan:
     return start.on_kubernetes(Start(None, NOWHERE), Laptop(RECORD, True, NOWHERE))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def starting_here() -> Plan:
+    ready = prepare(
+        Wishes(CHECKOUT / "docs", read(NOWHERE, None, {"agent": "shell", "backend": "podman"})), NOWHERE, Gift()
+    )
+    assert isinstance(ready.cluster, PodmanRequest)
+    return start.on_podman(PodmanStart(ready.cluster, NOWHERE), Laptop(RECORD, True, NOWHERE))
+
+
+@pytest.fixture(params=[True, False], ids=["kept", "deleted"])
+def stopping_here(request: pytest.FixtureRequest) -> Plan:
+    home = Homecoming(RECORD, NOWHERE)
+    return stop.take_down_on_podman(PodmanStop(RECORD, NOWHERE), home, keep_volume=request.param)
+
+
+@pytest.fixture
+def denying_here() -> Plan:
+    return allow.on_podman(PodmanChange(RECORD, NOWHERE, remove=("host.test",)))
 
 
 @pytest.fixture(params=[True, False], ids=["kept", "deleted"])
@@ -137,3 +163,72 @@ def test_commits_come_home_while_the_agents_git_can_be_asked(homecoming: Plan) -
 def test_every_plan_names_the_command_that_removes_what_it_leaves(starting: Plan, stopping: Plan) -> None:
     assert starting.remedy == "paude stop x --discard"
     assert stopping.remedy == "paude stop x --discard"
+
+
+# --- Podman: the wall is the network that the containers join, so whatever runs in a session has it behind it.
+
+
+def test_whatever_runs_in_a_session_joins_the_network_that_has_no_way_out(starting_here: Plan) -> None:
+    """On every path to a step that has the gate or the agent, the network was made."""
+    runs = {starting_here["run gate"], starting_here["run agent"]}
+    reached = [node for node in starting_here if node in runs or runs & set(starting_here.ancestors(node))]
+    assert {"connect gate", "send history", "seed", "first sync", "release agent"} <= {node.name for node in reached}
+    for node in reached:
+        assert "make network" in before(starting_here, node.name)
+    assert starting_here["make network"] in starting_here["run gate"].needs
+
+
+def test_the_agent_joins_the_network_of_its_gate_and_nothing_gives_it_another(starting_here: Plan) -> None:
+    assert starting_here["run gate"] in starting_here["run agent"].needs
+    assert in_order(starting_here, "make network", "run gate", "connect gate", "run agent", "release agent")
+
+
+def test_the_agent_on_podman_has_its_leave_when_all_that_guards_it_is_there(starting_here: Plan) -> None:
+    needed = {
+        "make network", "open sockets", "run proxy", "run gate", "run agent", "make permits", "store secrets",
+        "seed", "first sync", "mark seeded", "send history", "build agent image", "build proxy image",
+    }  # fmt: skip
+    assert needed <= before(starting_here, "release agent")
+    assert in_order(starting_here, "run gate", "connect gate", "seed", "first sync", "mark seeded", "release agent")
+    assert in_order(starting_here, "run proxy", "release agent")
+    assert starting_here.dependents(starting_here["release agent"]) == []
+
+
+def test_the_gate_has_the_permits_and_its_keys_before_it_runs(starting_here: Plan) -> None:
+    assert {"make permits", "store secrets", "claim volume"} <= before(starting_here, "run gate")
+
+
+def test_on_podman_files_travel_before_the_agents_image_or_the_proxy_is_there(starting_here: Plan) -> None:
+    for step in ("run gate", "connect gate", "seed", "first sync"):
+        assert {"build agent image", "run agent", "build proxy image", "run proxy"}.isdisjoint(
+            before(starting_here, step)
+        )
+
+
+def test_on_podman_a_session_is_noted_before_anything_of_it_is_made(starting_here: Plan) -> None:
+    made = {"make permits", "open sockets", "store secrets", "run proxy", "make network", "run gate", "run agent"}
+    for step in made:
+        assert {"remember", "write record", "claim volume"} <= before(starting_here, step)
+    assert {"remember", "write record"} <= before(starting_here, "claim volume")
+
+
+def test_on_podman_the_containers_are_gone_before_what_they_used(stopping_here: Plan) -> None:
+    for step in {node.name for node in stopping_here} & {"delete secrets", "delete meeting places", "delete volume"}:
+        assert "delete containers" in before(stopping_here, step)
+        for path in paths_to(stopping_here[step]):
+            assert "delete containers" in path or path[0] == "connect"
+
+
+def test_on_podman_the_volume_and_the_name_go_last_and_only_when_they_may() -> None:
+    home, p = Homecoming(RECORD, NOWHERE), PodmanStop(RECORD, NOWHERE)
+    kept = {node.name for node in stop.take_down_on_podman(p, home, keep_volume=True)}
+    assert kept.isdisjoint({"delete volume", "forget", "end sync"})
+    gone = stop.take_down_on_podman(p, home, keep_volume=False)
+    assert {"delete containers", "delete secrets", "delete meeting places"} <= before(gone, "delete volume")
+    assert {"delete volume", "end sync"} <= before(gone, "forget")
+    assert gone.dependents(gone["forget"]) == []
+
+
+def test_the_old_proxy_goes_when_the_new_one_has_the_session_and_the_record_says_so_last(denying_here: Plan) -> None:
+    assert in_order(denying_here, "run next", "await takeover", "retire old", "remember")
+    assert "retire old" in before(denying_here, "await switch")

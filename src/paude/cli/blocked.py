@@ -46,37 +46,27 @@ def blocked(
 
 
 async def _so_far(name: str | None) -> tuple[str, Allowlist, list[Denied]]:
-    from paude.backends.kubernetes import refusals
-    from paude.backends.kubernetes.stop import connected
-    from paude.backends.kubernetes.wall import standing
     from paude.cli.choose import record_of
+    from paude.plans.egress import refused
     from paude.settings import Paths
 
     paths = Paths.from_environment()
     record = record_of(name, paths)
-    async with connected(record, paths) as cluster:
-        now = await standing(cluster, record, paths)
-        client = await refusals.client_of(cluster, record)
-        return record.name, now.allowlist, await refusals.so_far(cluster, now.serves, client)
+    return record.name, *await refused(record, paths)
 
 
 async def _watch(name: str | None, output: str) -> None:
-    from paude.backends.kubernetes import refusals
-    from paude.backends.kubernetes.stop import connected
-    from paude.backends.kubernetes.wall import standing
     from paude.cli.choose import record_of
+    from paude.plans.egress import refused_as_they_come
     from paude.settings import Paths
 
     paths = Paths.from_environment()
     record = record_of(name, paths)
-    async with connected(record, paths) as cluster:
-        allowed = (await standing(cluster, record, paths)).allowlist
-        client = await refusals.client_of(cluster, record)
-        async for one in refusals.as_they_come(cluster, client):
-            fact = _fact(one, record.name, allowed)
-            if printed.document(output, fact, one_of_many=True):
-                continue
-            put(one.host if output == "name" else "  ".join(_cells(one, record.name, allowed, wide=output == "wide")))
+    async for allowed, one in refused_as_they_come(record, paths):
+        fact = _fact(one, record.name, allowed)
+        if printed.document(output, fact, one_of_many=True):
+            continue
+        put(one.host if output == "name" else "  ".join(_cells(one, record.name, allowed, wide=output == "wide")))
 
 
 def _fact(one: Denied, session: str, allowed: Allowlist) -> dict[str, Any]:

@@ -46,24 +46,20 @@ def show(name: options.Name = None, output: printed.Listing = "text") -> None:
 
 
 async def _facts(name: str | None) -> dict[str, Any]:
-    from paude.backends.kubernetes import manifests, proxies
-    from paude.backends.kubernetes.stop import connected
-    from paude.backends.kubernetes.wall import standing
     from paude.cli.choose import record_of
+    from paude.plans.egress import egress as found
     from paude.settings import Paths
 
     paths = Paths.from_environment()
     record = record_of(name, paths)
-    async with connected(record, paths) as cluster:
-        now = await standing(cluster, record, paths)
-        shared = await proxies.users(cluster, now.serves) if now.serves else []
+    now = await found(record, paths)
     return {
         "schema": 1,
         "session": record.name,
         "hosts": list(now.allowlist.hosts),
         "warnings": list(now.allowlist.warnings),
         "allowlist": now.serves,
-        "proxy": manifests.proxy_name(now.serves) if now.serves else "",
+        "proxy": now.proxy,
         "address": now.address,
-        "shared_by": shared,
+        "shared_by": list(now.shared_by),
     }

@@ -9,24 +9,81 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from paude.backends.kubernetes import proxies
-from paude.backends.kubernetes.wall import Change, Standing
+import anyio
+
+from paude.backends.base import Reachable
 from paude.egress import squid
+from paude.egress.allowlist import Allowlist
 from paude.engine import Plan
 from paude.gate.client import Gate
 from paude.gate.connect import gate_of
 from paude.sessions import records
+from paude.sessions.records import Record
+from paude.settings import Paths
+
+if TYPE_CHECKING:
+    from paude.backends.kubernetes.wall import Change, Standing
+    from paude.backends.podman.wall import Change as PodmanChange
+    from paude.backends.podman.wall import Next
+    from paude.backends.podman.wall import Standing as PodmanStanding
+
+UNDO_S = 15.0
+
+
+class Wall(Protocol):
+    """How a session's wall stands, in either kind of place."""
+
+    @property
+    def address(self) -> str:
+        """Where the session finds its proxy."""
+        ...
+
+    @property
+    def pod(self) -> Reachable | None:
+        """The session's containers, if its gate runs."""
+        ...
+
+
+W = TypeVar("W", bound=Wall)
+V = TypeVar("V", bound=Wall, contravariant=True)
+
+
+class Changing(Protocol[V]):
+    """What either kind of change knows."""
+
+    @property
+    def record(self) -> Record:
+        """Of the session."""
+        ...
+
+    @property
+    def paths(self) -> Paths:
+        """Of this machine."""
+        ...
+
+    def idle(self, now: V) -> bool:
+        """Whether nothing has to change in what runs."""
+        ...
+
+    def wanted(self, now: V) -> Allowlist:
+        """The list that the session gets."""
+        ...
+
+    def digest(self, now: V) -> str:
+        """What the proxy of that list is named by."""
+        ...
 
 
 @dataclass(frozen=True)
-class FromInside:
+class FromInside(Generic[W]):
     """What only the session's own network can tell: which proxy can be reached."""
 
-    change: Change
+    change: Changing[W]
 
     @asynccontextmanager
-    async def connect_gate(self, now: Standing) -> AsyncIterator[Gate | None]:
+    async def connect_gate(self, now: W) -> AsyncIterator[Gate | None]:
         """The gate of the session, if it runs."""
         if now.pod is None or self.change.idle(now):
             yield None
@@ -34,36 +91,63 @@ class FromInside:
         async with gate_of(now.pod, self.change.record.name, self.change.paths) as connection:
             yield Gate(connection)
 
-    async def await_admission(self, now: Standing, gate: Gate | None, proxy: str) -> None:
-        """Until the new proxy takes this session."""
-        if gate is not None:
-            await gate.await_proxy(proxy, self.change.digest(now))
-
-    async def await_switch(self, now: Standing, gate: Gate | None) -> None:
+    async def await_switch(self, now: W, gate: Gate | None) -> None:
         """Until the session's address leads to the new proxy."""
         if gate is not None:
             await gate.await_proxy(now.address, self.change.digest(now))
 
-    async def await_shut(self, now: Standing, gate: Gate | None) -> None:
-        """Until the old proxy does not take this session any more."""
-        if gate is None:
-            return
-        for pod in await proxies.pods_of(now.cluster, now.serves):
-            if address := (pod.get("status") or {}).get("podIP"):
-                await gate.await_shut(str(address))
-
-    async def remember(self, now: Standing) -> None:
+    async def remember(self, now: W) -> None:
         """The list in this machine's record."""
         wanted = self.change.wanted(now)
         record = replace(self.change.record, hosts=wanted.hosts, allowlist=squid.identity(wanted))
         records.save(self.change.paths, record)
 
 
+@dataclass(frozen=True)
+class FromPod(FromInside["Standing"]):
+    """The same in a pod, which can reach the old proxy and the new one by addresses of their own."""
+
+    async def await_admission(self, now: Standing, gate: Gate | None, proxy: str) -> None:
+        """Until the new proxy takes this session."""
+        if gate is not None:
+            await gate.await_proxy(proxy, self.change.digest(now))
+
+    async def await_shut(self, now: Standing, gate: Gate | None) -> None:
+        """Until the old proxy does not take this session any more."""
+        from paude.backends.kubernetes import proxies
+
+        if gate is None:
+            return
+        for pod in await proxies.pods_of(now.cluster, now.serves):
+            if address := (pod.get("status") or {}).get("podIP"):
+                await gate.await_shut(str(address))
+
+
+@dataclass(frozen=True)
+class Beside(FromInside["PodmanStanding"]):
+    """The same on one machine, where a new proxy that does not come up would never be seen from inside."""
+
+    podman: PodmanChange
+
+    async def await_takeover(self, now: PodmanStanding, gate: Gate | None, following: Next | None) -> None:
+        """Until the new proxy has the session; if it ends before, it is taken away and the old one goes on."""
+        if gate is None or following is None:
+            return
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(following.until_ended)
+                await self.await_switch(now, gate)
+                tasks.cancel_scope.cancel()
+        except BaseException:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S):
+                await self.podman.give_up(now)
+            raise
+
+
 def on_kubernetes(k: Change) -> Plan:
     """The plan of a change of the list."""
-    inside = FromInside(k)
-    title = "allow" if k.add else "deny"
-    plan = Plan(title, remedy=f"paude {title} {' '.join((*k.add, *k.remove))} {k.record.name}")
+    inside = FromPod(k)
+    plan = _plan(k.record, k.add, k.remove)
     cluster = plan.step(k.connect)
     now = plan.step(k.look, cluster)
     gate = plan.step(inside.connect_gate, now)
@@ -78,3 +162,23 @@ def on_kubernetes(k: Change) -> Plan:
     plan.step(inside.remember, now, after=[noted])
     plan.step(k.retire_old, now, after=[shut, noted])
     return plan
+
+
+def on_podman(p: PodmanChange) -> Plan:
+    """The same on Podman: the old proxy, and every tunnel through it, ends when the new one has the session."""
+    inside = Beside(p, p)
+    plan = _plan(p.record, p.add, p.remove)
+    podman = plan.step(p.connect)
+    now = plan.step(p.look, podman)
+    gate = plan.step(inside.connect_gate, now)
+    following = plan.step(p.run_next, now)
+    taken = plan.step(inside.await_takeover, now, gate, following)
+    retired = plan.step(p.retire_old, now, following, after=[taken])
+    plan.step(inside.await_switch, now, gate, after=[retired])
+    plan.step(inside.remember, now, after=[retired])
+    return plan
+
+
+def _plan(record: Record, add: tuple[str, ...], remove: tuple[str, ...]) -> Plan:
+    title = "allow" if add else "deny"
+    return Plan(title, remedy=f"paude {title} {' '.join((*add, *remove))} {record.name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
@@ -14,7 +14,7 @@ from paude.backends.podman.start import Request as PodmanRequest
 from paude.egress.allowlist import Allowlist
 from paude.engine import Plan
 from paude.engine.events import Emit
-from paude.errors import NameTaken, PaudeError, UsageError
+from paude.errors import NameTaken, PaudeError
 from paude.plans import start, stop
 from paude.plans.homecoming import Homecoming
 from paude.plans.request import Prepared
@@ -26,8 +26,8 @@ from paude.ssh import ssh_config
 
 if TYPE_CHECKING:
     from paude.backends.kubernetes.stop import Stop
-    from paude.backends.kubernetes.wall import Standing
     from paude.backends.podman.stop import Stop as PodmanStop
+    from paude.plans.allow import Changing
 
 # The backends are imported where one is used: the other's libraries take longer to load than its session to start.
 OpenDisplay = Callable[[Plan], AbstractContextManager[Emit]]
@@ -117,17 +117,26 @@ async def change_list(
 
     Raises StepFailed or TimedOut; the command may be repeated then.
     """
-    from paude.backends.kubernetes.wall import Change
     from paude.plans import allow
 
-    if record.backend == PODMAN:
-        raise UsageError("the list of a session on Podman cannot be changed while it runs yet")
     with records.locked(paths, record.name):
-        change = Change(record, paths, add, remove)
-        plan = allow.on_kubernetes(change)
-        with display(plan) as emit:
-            async with committed(plan, Recorder(emit), limit_s) as outputs:
-                now: Standing = outputs[plan["look"]]
+        if record.backend == PODMAN:
+            from paude.backends.podman.wall import Change as PodmanChange
+
+            here = PodmanChange(record, paths, add, remove)
+            return await _changed(allow.on_podman(here), here, display, limit_s)
+        from paude.backends.kubernetes.wall import Change
+
+        there = Change(record, paths, add, remove)
+        return await _changed(allow.on_kubernetes(there), there, display, limit_s)
+
+
+async def _changed(
+    plan: Plan, change: Changing[Any], display: OpenDisplay, limit_s: float
+) -> tuple[Allowlist, Allowlist]:
+    with display(plan) as emit:
+        async with committed(plan, Recorder(emit), limit_s) as outputs:
+            now = outputs[plan["look"]]
     return now.allowlist, change.wanted(now)
 
 

@@ -5,6 +5,7 @@ package relay
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -24,6 +25,7 @@ const (
 	door = "127.0.0.1:3128"
 	// More connections than an agent has use for; the next one waits until one of them ends.
 	places = 1000
+	retry  = 10 * time.Millisecond
 )
 
 // Main holds a session's network and carries what comes to the proxy's port to the socket, until SIGTERM. Without a
@@ -42,19 +44,40 @@ func Main([]string) int {
 	return 0
 }
 
-// Serve opens the socket beside the proxy and carries what comes there to its port.
+// Serve opens the socket beside the proxy and carries what comes there to its port. It takes the place of a proxy that
+// serves the session already, in one step and only once this one answers: no connection is lost on the way, and a proxy
+// that does not come up takes nothing over. What the other one carries stays with it until it ends.
 func Serve(socket string) error {
-	_ = os.Remove(socket)
-	listener, err := net.Listen("unix", socket)
+	own := fmt.Sprintf("%s.%d", socket, time.Now().UnixNano()) // both proxies have this process's number
+	listener, err := net.Listen("unix", own)
 	if err != nil {
 		return err
 	}
 	// The containers on both sides have the same user, but need not.
-	if err = os.Chmod(socket, 0o666); err != nil {
+	if err = os.Chmod(own, 0o666); err != nil {
 		return err
 	}
-	go carryAll(listener, func() (net.Conn, error) { return net.Dial("tcp4", door) })
+	go func() {
+		awaitDoor()
+		if err := os.Rename(own, socket); err != nil {
+			say.Line("the socket for sessions: %v", err)
+			return
+		}
+		carryAll(listener, func() (net.Conn, error) { return net.Dial("tcp4", door) })
+	}()
 	return nil
+}
+
+// awaitDoor returns when the proxy accepts connections; squid does not tell when it does.
+func awaitDoor() {
+	for {
+		connection, err := net.Dial("tcp4", door)
+		if err == nil {
+			connection.Close()
+			return
+		}
+		time.Sleep(retry)
+	}
 }
 
 func carryAll(listener net.Listener, dial func() (net.Conn, error)) {

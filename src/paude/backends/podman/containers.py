@@ -17,6 +17,10 @@ from paude.egress.squid import PROXY_PORT
 from paude.errors import SettingsError
 
 USER = 10001
+PROXY_PART, NEXT_PROXY = "proxy", "proxy-next"
+"""The last part of the names of the session's proxy, and of the one that is about to take its place."""
+ALLOWLIST, HOSTS, NETWORK = "paude.io/allowlist", "paude.io/hosts", "paude.io/network"
+"""Labels of the proxy: the digest of its list, the list, and the network that it looks out on."""
 PROXY = "127.0.0.1"
 """Where the proxy answers in a session's network."""
 _POD = "/opt/paude/bin/paude-pod"
@@ -76,6 +80,8 @@ class Spec:
     """The names of the files that the agent works with."""
     kept: Sequence[str] = ()
     """The names of those that only the gate has."""
+    hosts: Sequence[str] = ()
+    """The list itself."""
 
     @property
     def walled(self) -> bool:
@@ -199,10 +205,12 @@ def proxy(spec: Spec, image: str, network: str) -> list[str]:
     It is the session's alone: its list can change by taking another in its place, and its log is about nobody else.
     """
     return [
-        *_named(spec, "proxy", "proxy"),
+        *_named(spec, PROXY_PART, "proxy"),
         # The last word counts. Podman gives a tmpfs the mode of what it covers, and the image's is its group's.
         f"--user={USER}:0",
-        f"--label=paude.io/allowlist={spec.allowlist}",
+        f"--label={ALLOWLIST}={spec.allowlist}",
+        f"--label={HOSTS}={','.join(spec.hosts)}",
+        f"--label={NETWORK}={network}",
         *([f"--network={network}"] if network else []),
         _ONE_LEVEL,
         f"--env=PAUDE_PROXY_SOCKET={_SOCKET}",

@@ -86,6 +86,15 @@ class Engine:
         except CommandFailed as exc:
             raise reasons.error(exc.stderr, f"read the log of {container}") from exc
 
+    async def events(self, filters: Sequence[str], tell: Callable[[str], None]) -> None:
+        """Give `tell` each event that passes the filters, as JSON, from now on. Does not return."""
+        try:
+            await process.run(("podman", "events", *filters, "--format", "json"), env=environment(), on_stdout=tell)
+        except process.ToolMissing as exc:
+            raise missing() from exc
+        except CommandFailed as exc:
+            raise reasons.error(exc.stderr, "tell its events") from exc
+
 
 async def connect() -> Engine:
     """The engine, if it will do. Raises ToolMissing or PaudeError."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import anyio
 
 from paude import report
 from paude.backends.podman import containers, engine
-from paude.backends.podman.containers import Identity, Limits, Spec, name_of, secret_name
+from paude.backends.podman.containers import NEXT_PROXY, PROXY_PART, Identity, Limits, Spec, name_of, secret_name
 from paude.backends.podman.engine import Engine, labels_of
 from paude.backends.podman.pods import Pod
 from paude.egress import squid
@@ -66,6 +66,7 @@ class Request:
             limits=self.limits,
             credentials=sorted(self.credentials),
             kept=sorted(self.kept),
+            hosts=self.allowlist.hosts,
         )
 
 
@@ -197,11 +198,19 @@ class Start:
         if not self._request.walled:
             yield anyio.sleep_forever
             return
-        settings = {name: text.encode() for name, text in squid.files(self._request.allowlist).items()}
-        async with self._stored(place, {"proxy": settings}):
+        place = await self._with_one_proxy(place)
+        async with self._stored(place, {"proxy": proxy_files(self._request.allowlist)}):
             words = containers.proxy(self._spec, image, self._request.proxy_network)
-            async with self._container(place, "proxy", words) as made:
-                yield partial(_until_ended, place.engine, made)
+            async with self._container(place, PROXY_PART, words) as made:
+                yield partial(until_ended, place.engine, made)
+
+    async def _with_one_proxy(self, place: Place) -> Place:
+        """What stands there, without both proxies where a change of the list was killed: either may have the socket."""
+        if self._name(NEXT_PROXY) not in place.remains:
+            return place
+        both = [self._name(part) for part in (PROXY_PART, NEXT_PROXY)]
+        await place.engine.remove_containers(both)
+        return replace(place, remains={name: one for name, one in place.remains.items() if name not in both})
 
     @asynccontextmanager
     async def make_network(self, place: Place, image: str, sockets: None) -> AsyncIterator[str]:
@@ -279,13 +288,23 @@ async def store(podman: Engine, identity: Identity, part: str, file: str, data: 
     await podman.run("secret", "create", *own, name, "-", stdin=data, doing="store a secret")
 
 
-async def run(podman: Engine, part: str, words: Sequence[str]) -> str:
-    """Start a container of the session; gives its id."""
+async def run(podman: Engine, part: str, words: Sequence[str], name: str = "") -> str:
+    """Start a container of the session, under its own name unless another is given; gives its id."""
     own = f"--label={SPEC}={containers.digest(words)}"
-    return (await podman.run("run", "--detach", own, *words, doing=f"start the session's {part}"))[-64:]
+    called = [word for word in words if not (name and word.startswith("--name="))]
+    said = await podman.run(
+        "run", "--detach", own, *([f"--name={name}"] if name else []), *called, doing=f"start the session's {part}"
+    )
+    return said[-64:]
 
 
-async def _until_ended(podman: Engine, proxy: str) -> None:
+def proxy_files(allowlist: Allowlist) -> dict[str, bytes]:
+    """The files of the proxy of that list."""
+    return {name: text.encode() for name, text in squid.files(allowlist).items()}
+
+
+async def until_ended(podman: Engine, proxy: str) -> None:
+    """Watch a proxy. Does not return; raises PodFailed with its last words when it has ended."""
     await podman.run("wait", proxy, doing="watch the proxy")
     said: list[str] = []
     await podman.logs(proxy, said.append, follow=False)

@@ -1,0 +1,148 @@
+"""The wall of a running session on Podman: what it lets through, and how that changes while the agent works.
+
+A changed list is another proxy, which takes over the socket between both containers once it answers; then the old one
+goes, and every tunnel with it. A change that was killed on the way is repeated or ended by the next command: there are
+two proxies then, and neither counts as settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from paude.backends.podman import containers, engine, listing
+from paude.backends.podman.containers import ALLOWLIST, HOSTS, NETWORK, NEXT_PROXY, PROXY_PART, Identity, Spec, name_of
+from paude.backends.podman.engine import Engine, Object, labels_of
+from paude.backends.podman.pods import Pod
+from paude.backends.podman.start import Watch, proxy_files, run, store, until_ended
+from paude.backends.podman.stop import Stop
+from paude.egress import squid
+from paude.egress.allowlist import Allowlist
+from paude.errors import NotFound, UsageError
+from paude.sessions.records import Record
+from paude.settings import Paths
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The wall as podman has it: the list, the session's proxies (one, unless a change was killed), the containers.
+
+    Without a proxy the session is stopped and kept, and the list is the one that it will be given.
+    """
+
+    engine: Engine
+    allowlist: Allowlist
+    proxies: Sequence[Object]
+    pod: Pod | None
+    address: str = containers.PROXY
+
+    @property
+    def serves(self) -> str:
+        """The digest of the list that the proxy serves; empty without one, or while nobody knows which of two does."""
+        return self._label(ALLOWLIST) if len(self.proxies) == 1 else ""
+
+    def _label(self, key: str) -> str:
+        return labels_of(self.proxies[0]).get(key, "") if self.proxies else ""
+
+
+async def standing(podman: Engine, record: Record, paths: Paths) -> Standing:
+    """Read it. Raises NotFound when the session has gone, UsageError when it has no wall."""
+    volume = await podman.inspect("volume", name_of(record.name))
+    if volume is None or labels_of(volume).get("paude.io/session-uid") != record.uid:
+        raise NotFound(f"the session {record.name} is not on this machine any more")
+    if labels_of(volume).get("paude.io/wall") == "open":
+        raise UsageError(f"{record.name} has no wall (--allow-network): everything is allowed there already")
+    found = await listing.containers_of(podman, record.uid)
+    names = {name_of(record.name, part) for part in (PROXY_PART, NEXT_PROXY)}
+    proxies = [one for one in found if _name(one) in names]
+    return Standing(
+        podman,
+        Allowlist(_hosts(proxies, record)),
+        sorted(proxies, key=_name),
+        await Stop(record, paths).find_pod(podman),
+    )
+
+
+def _hosts(proxies: Sequence[Object], record: Record) -> tuple[str, ...]:
+    """The hosts of every proxy that is there: while two are, whatever either lets through."""
+    if not proxies:
+        return record.hosts
+    return tuple(dict.fromkeys(host for one in proxies for host in labels_of(one).get(HOSTS, "").split(",") if host))
+
+
+def _name(container: Mapping[str, object]) -> str:
+    names = container.get("Names")
+    return str(names[0]) if isinstance(names, list) and names else ""
+
+
+@dataclass(frozen=True)
+class Next:
+    """The proxy of the new list: its container, and what tells when it has ended."""
+
+    container: str
+    until_ended: Watch
+
+
+@dataclass(frozen=True)
+class Change:
+    """The steps by which a session gets another list."""
+
+    record: Record
+    paths: Paths
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+    async def connect(self) -> Engine:
+        """Find podman."""
+        return await engine.connect()
+
+    async def look(self, podman: Engine) -> Standing:
+        """How the wall stands. Raises UsageError for a host to deny that is not on the list."""
+        found = await standing(podman, self.record, self.paths)
+        unknown = [host for host in Allowlist.of(self.remove).hosts if host not in found.allowlist.hosts]
+        if unknown:
+            known = ", ".join(found.allowlist.hosts) or "nothing"
+            raise UsageError(f"{unknown[0]} is not on the list", why=f"allowed: {known}")
+        return found
+
+    def wanted(self, now: Standing) -> Allowlist:
+        """The list that the session gets."""
+        return now.allowlist.with_(self.add).without(self.remove)
+
+    def digest(self, now: Standing) -> str:
+        """What the proxy of that list is named by."""
+        return squid.identity(self.wanted(now))
+
+    def idle(self, now: Standing) -> bool:
+        """Whether nothing has to change in what runs."""
+        return not now.proxies or now.serves == self.digest(now)
+
+    async def run_next(self, now: Standing) -> Next | None:
+        """The proxy of the new list, beside the old one until it answers."""
+        if self.idle(now):
+            return None
+        name = name_of(self.record.name, NEXT_PROXY)
+        await now.engine.remove_containers([name])
+        who = Identity(self.record.name, self.record.uid, labels_of(now.proxies[0]).get("paude.io/owner", ""))
+        for file, data in proxy_files(self.wanted(now)).items():
+            # A container keeps the files that it was made with.
+            await now.engine.remove("secret", containers.secret_name(who, "proxy", file))
+            await store(now.engine, who, "proxy", file, data)
+        spec = Spec(who, self.digest(now), "", (), hosts=self.wanted(now).hosts)
+        before = now.proxies[0]
+        words = containers.proxy(spec, str(before["Image"]), labels_of(before).get(NETWORK, ""))
+        made = await run(now.engine, "proxy", words, name)
+        return Next(made, partial(until_ended, now.engine, made))
+
+    async def give_up(self, now: Standing) -> None:
+        """Take the new proxy away, which has not taken over."""
+        await now.engine.remove_containers([name_of(self.record.name, NEXT_PROXY)])
+
+    async def retire_old(self, now: Standing, following: Next | None) -> None:
+        """End the old proxy, with every tunnel through it, and let the new one have its name."""
+        if following is None:
+            return
+        await now.engine.remove_containers([name_of(self.record.name, PROXY_PART)], grace_s=0)
+        own = name_of(self.record.name, PROXY_PART)
+        await now.engine.run("rename", following.container, own, doing="name the new proxy")
