@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import ssl
-import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,9 @@ from paude.egress import blocked, squid
 from paude.egress.allowlist import Allowlist
 from world import lab, zone
 from world.client import Seen, World
+from world.visit import blind, fetch, trusting, visit
 
+pytest_plugins = ("world.fixtures",)
 pytestmark = [
     pytest.mark.podman,
     pytest.mark.skipif(os.geteuid() != 0 or shutil.which("podman") is None, reason="needs root and podman"),
@@ -44,54 +45,10 @@ LIST = Allowlist(
 )
 
 
-@pytest.fixture(scope="session")
-def world() -> Iterator[World]:
-    script = lab.ROOT / "scripts/world"
-    was_up = subprocess.run([script, "status"], stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
-    lab.run(script, "up")
-    yield World()
-    if not was_up:
-        lab.run(script, "down")
-
-
 @pytest.fixture(scope="module")
 def proxy(world: World) -> Iterator[lab.Proxy]:
     with lab.lab() as place, lab.proxy(place, squid.files(LIST)) as running:
         yield running
-
-
-@pytest.fixture
-def place(world: World) -> Iterator[lab.Lab]:
-    with lab.lab() as found:
-        yield found
-
-
-def trusting(world: World) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(world.ca_path))
-
-
-def blind() -> ssl.SSLContext:
-    """A client that does not care whom it talks to: it is the wall that is tested here, not the client."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def fetch(connection: socket.socket, context: ssl.SSLContext, sni: str | None, host: str) -> bytes:
-    """What an origin answers through a tunnel; empty when the connection ends instead."""
-    try:
-        with context.wrap_socket(connection, server_hostname=sni) as secured:
-            secured.sendall(f"GET /canary HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-            return secured.recv(65536)
-    except OSError:
-        return b""
-
-
-def visit(proxy: lab.Proxy, host: str, sni: str | None, port: int = 443) -> bytes:
-    connection, status = proxy.tunnel(host, port)
-    with connection:
-        return fetch(connection, blind(), sni, host) if status == 200 else b""
 
 
 # --- what is allowed -------------------------------------------------------------------------------------------------

@@ -57,12 +57,15 @@ async def _so_far(name: str | None) -> tuple[str, Allowlist, list[Denied]]:
 
 async def _watch(name: str | None, output: str) -> None:
     from paude.cli.choose import record_of
+    from paude.egress.blocked import Tally
     from paude.plans.egress import refused_as_they_come
     from paude.settings import Paths
 
     paths = Paths.from_environment()
     record = record_of(name, paths)
-    async for allowed, one in refused_as_they_come(record, paths):
+    tally = Tally()
+    async for allowed, refusal in refused_as_they_come(record, paths):
+        one = tally.add(refusal)
         fact = _fact(one, record.name, allowed)
         if printed.document(output, fact, one_of_many=True):
             continue

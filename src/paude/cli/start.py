@@ -42,6 +42,24 @@ def start(
     registry_ca: options.RegistryCA = None,
     pull_secret: Annotated[str | None, typer.Option(help="An existing Secret to pull images with.")] = None,
     allow: Annotated[list[str] | None, typer.Option(help="A host the agent may reach; may be repeated.")] = None,
+    allow_registries: Annotated[
+        bool | None,
+        typer.Option("--allow-registries", help="Also the package registries that this machine's clients are set to."),
+    ] = None,
+    parent_proxy: Annotated[
+        str | None, typer.Option(help="The company's proxy, to which the session's proxy goes: http://HOST:PORT.")
+    ] = None,
+    egress_ca: Annotated[
+        Path | None, typer.Option(help="The company's CA certificates (PEM), which the agent's programs then trust.")
+    ] = None,
+    private_allow: Annotated[
+        list[str] | None,
+        typer.Option(help="A host at private addresses: HOST=NETWORK; may be repeated."),
+    ] = None,
+    egress_firewall: Annotated[
+        bool | None,
+        typer.Option("--egress-firewall", help="Also an EgressFirewall for all pods of the namespace."),
+    ] = None,
     allow_network: Annotated[bool, typer.Option(help="No wall at all: the agent may reach anything.")] = False,
     storage: Annotated[str | None, typer.Option(help="The size of the workspace's volume; else 10Gi.")] = None,
     storage_class: options.StorageClass = None,
@@ -70,6 +88,11 @@ def start(
         "backend": backend,
         "agent": agent,
         "egress.allow": allow,
+        "egress.registries": allow_registries,
+        "egress.parent_proxy": parent_proxy,
+        "egress.ca_bundle": str(egress_ca) if egress_ca else None,
+        "egress.private_allow": private_allow,
+        "egress.firewall": egress_firewall,
         "pull_secret": pull_secret,
         "pod.runtime_class": runtime_class,
         "resources.limits.cpu": cpu,
@@ -88,6 +111,7 @@ def start(
         settled=settled,
         arguments=passed_on(),
         name=name,
+        registries=_registries() if settled.values.egress.registries else (),
         create_namespace=create_namespace,
         walled=not allow_network,
     )
@@ -124,6 +148,21 @@ def _agree_to_settings(settled: Settled, workspace: Path, yes: bool) -> None:
         if not typer.confirm("Go on with that?", err=True):
             raise UsageError("not agreed to", hint=f"change {WORKSPACE_FILE}")
     agreed.agree(paths, workspace, settled.brought)
+
+
+def _registries() -> tuple[str, ...]:
+    """The hosts of the package registries that the developer's own clients are set to; each is told."""
+    from paude.egress import registries
+
+    found = in_loop(lambda: registries.configured(os.environ, Path.home()))
+    for one in found:
+        if one.why_not:
+            say(f"not allowed for {one.client}: {one.host} (from {one.origin}): {one.why_not}")
+        else:
+            say(f"warning: allowed for {one.client}: {one.host} (from {one.origin}); {registries.RISK}")
+    if not found:
+        say("no package registry is set in the configuration of npm, pip, uv, Maven, Gradle, Go or cargo")
+    return tuple(one.host for one in found if not one.why_not)
 
 
 def _agreed(workspace: Path) -> tuple[str, ...]:

@@ -33,12 +33,29 @@ def denied(lines: Iterable[str], client: str | None = None, since: float = 0.0) 
 
     With `client` only those of that address, from `since` (seconds since the epoch) on: addresses are used again.
     """
-    found: dict[tuple[str, int, str, str], Denied] = {}
+    tally = Tally()
     for one in filter(None, (parse(line, client, since) for line in lines)):
+        tally.add(one)
+    return tally.latest_first()
+
+
+class Tally:
+    """Refusals one by one, each told with how often it has happened by then."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, int, str, str], Denied] = {}
+
+    def add(self, one: Denied) -> Denied:
+        """The refusal with the count of its kind so far."""
         key = (one.host, one.port, one.method, one.why)
-        before = found.get(key)
-        found[key] = one if before is None else replace(one, count=before.count + 1, last=max(before.last, one.last))
-    return sorted(found.values(), key=lambda one: -one.last)
+        before = self._seen.get(key)
+        now = one if before is None else replace(one, count=before.count + one.count, last=max(before.last, one.last))
+        self._seen[key] = now
+        return now
+
+    def latest_first(self) -> list[Denied]:
+        """One for each kind."""
+        return sorted(self._seen.values(), key=lambda one: -one.last)
 
 
 def parse(line: str, client: str | None = None, since: float = 0.0) -> Denied | None:

@@ -5,9 +5,10 @@ Policies only add up, so the baseline denies for ever and the others allow; taki
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from paude.egress.company import Company
 from paude.egress.ranges import PRIVATE_V4, PRIVATE_V6
 from paude.egress.squid import CANARY_PORT, PROXY_PORT
 
@@ -53,8 +54,17 @@ def session(name: str, uid: str, namespace: str, labels: Mapping[str, str], *dig
     return _policy(session_name(name), namespace, labels, selector, ingress=[], egress=[to])
 
 
-def proxy(digest: str, namespace: str, labels: Mapping[str, str], private: Sequence[str] = ()) -> Manifest:
+def proxy(
+    digest: str,
+    namespace: str,
+    labels: Mapping[str, str],
+    private: Sequence[str] = (),
+    company: Company | None = None,
+) -> Manifest:
     """Lets a proxy be reached by the sessions that use it, ask resolvers, and reach port 443 of public addresses.
+
+    Of a company's network it may reach the private hosts' addresses too; with a parent proxy that one, and nothing
+    public. A parent that has a name and no address is known by its port only.
 
     The canary's port is open to every agent, so that in the fence's probe of it nothing but the agent's own egress
     rule stands between. `private` are further networks (CIDR) that are not public.
@@ -66,10 +76,22 @@ def proxy(digest: str, namespace: str, labels: Mapping[str, str], private: Seque
     ]
     egress = [
         {"ports": [_port(protocol, port) for port in DNS_PORTS for protocol in ("UDP", "TCP")]},
-        {"to": _public(private), "ports": [_port("TCP", 443)]},
+        *_beyond(company or Company(), private),
     ]
     selector = {ROLE: "proxy", ALLOWLIST: digest}
     return _policy(proxy_name(digest), namespace, labels, selector, ingress=ingress, egress=egress)
+
+
+def _beyond(company: Company, private: Sequence[str]) -> Iterator[Manifest]:
+    if company.parent is None:
+        yield {"to": _public(private), "ports": [_port("TCP", 443)]}
+    else:
+        network = company.parent.network
+        to = {"to": [{"ipBlock": {"cidr": network}}]} if network else {}
+        yield {**to, "ports": [_port("TCP", company.parent.port)]}
+    if company.networks:
+        blocks = [{"ipBlock": {"cidr": network}} for network in company.networks]
+        yield {"to": blocks, "ports": [_port("TCP", 443)]}
 
 
 def _public(private: Sequence[str]) -> list[Manifest]:

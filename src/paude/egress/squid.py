@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from paude.egress.allowlist import Allowlist
-from paude.egress.hosts import FENCE_HOST
+from paude.egress.company import Company, Parent, PrivateHost
+from paude.egress.hosts import FENCE_HOST, base, is_wildcard
 from paude.egress.ranges import PRIVATE
 
 PROXY_PORT = 3128
@@ -37,9 +38,18 @@ HELPER = "/opt/paude/bin/paude-sni"
 
 @dataclass(frozen=True)
 class Options:
-    """What differs between clusters: `private` are further networks (CIDR) that no name may lead to."""
+    """What differs between networks: `private` are further ones (CIDR) that no name may lead to, `leads` are the hosts
+    that may lead to private addresses all the same, `parent` is the proxy beyond this one.
+    """
 
     private: tuple[str, ...] = ()
+    leads: tuple[PrivateHost, ...] = ()
+    parent: Parent | None = None
+
+    @classmethod
+    def of(cls, company: Company) -> Options:
+        """What a company's network needs."""
+        return cls(leads=company.private, parent=company.parent)
 
 
 def files(allowlist: Allowlist, options: Options | None = None) -> dict[str, str]:
@@ -61,11 +71,11 @@ def configuration(allowlist: Allowlist, options: Options | None = None) -> str:
     """The text of squid.conf for this list."""
     chosen = options or Options()
     parts = (
-        _doors(),
+        _doors(chosen),
         _names(allowlist),
         _kinds(),
         _private(chosen),
-        _access(allowlist),
+        _access(allowlist, chosen),
         _inner(allowlist),
         _log(),
         _nothing_else(),
@@ -73,7 +83,7 @@ def configuration(allowlist: Allowlist, options: Options | None = None) -> str:
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
-def _doors() -> Iterator[str]:
+def _doors(options: Options) -> Iterator[str]:
     yield f"http_port {PROXY_PORT} name=outer"
     yield (
         f"http_port 127.0.0.1:{INNER_PORT} name=inner ssl-bump generate-host-certificates=off"
@@ -87,8 +97,40 @@ def _doors() -> Iterator[str]:
     yield "connect_retries 5"
     yield "never_direct allow outer"
     yield "always_direct deny outer"
-    yield "always_direct allow all"
+    yield from _beyond(options.parent, options.leads) if options.parent else ("always_direct allow all",)
     yield "nonhierarchical_direct off"
+
+
+def _beyond(parent: Parent, leads: tuple[PrivateHost, ...]) -> Iterator[str]:
+    """The company's proxy connects to whatever is not a host of the company's own, and never is it gone round."""
+    yield "cache_peer_access 127.0.0.1 allow outer"
+    yield "cache_peer_access 127.0.0.1 deny all"
+    yield (
+        f"cache_peer {parent.host} parent {parent.port} 0 no-query no-digest no-netdb-exchange"
+        " connect-fail-limit=1000000 name=company"
+    )
+    yield from _leads(leads)
+    if leads:
+        yield "cache_peer_access company deny leads"
+    # Not "allow inner": what squid makes of a spliced tunnel belongs to no port (seen).
+    yield "cache_peer_access company deny outer"
+    yield "cache_peer_access company allow all"
+    if leads:
+        yield "always_direct allow leads"
+    # Where no rule fits, squid does the opposite of the last one.
+    yield "always_direct deny all"
+    yield "never_direct allow all"
+
+
+def _leads(leads: tuple[PrivateHost, ...]) -> Iterator[str]:
+    for number, one in enumerate(leads):
+        yield f"acl lead{number} {_comparison(one.host)}"
+    if leads:
+        yield f"acl leads any-of {' '.join(f'lead{number}' for number in range(len(leads)))}"
+
+
+def _comparison(host: str) -> str:
+    return f"dstdom_regex -n {_below(base(host))}" if is_wildcard(host) else f"dstdomain -n {host}"
 
 
 def _names(allowlist: Allowlist) -> Iterator[str]:
@@ -123,9 +165,14 @@ def _private(options: Options) -> Iterator[str]:
     for network in (*PRIVATE, *options.private):
         yield f"acl private dst {ip_network(network)}"
     yield "acl resolved dst all"
+    if options.parent is None:
+        yield from _leads(options.leads)
+    for number, one in enumerate(options.leads):
+        for elsewhere in one.elsewhere:
+            yield f"acl astray{number} dst {elsewhere}"
 
 
-def _access(allowlist: Allowlist) -> Iterator[str]:
+def _access(allowlist: Allowlist, options: Options) -> Iterator[str]:
     yield "http_access deny get fence"
     yield "http_access deny manager"
     yield "http_access deny !CONNECT"
@@ -134,13 +181,26 @@ def _access(allowlist: Allowlist) -> Iterator[str]:
     yield "http_access deny !name"
     if allowlist.hosts:
         yield "http_access deny !listed"
-        yield "http_access deny !resolved"
-        yield "http_access deny private"
+        yield from _addresses(options)
         yield "http_access allow listed"
     yield "http_access deny all"
     yield "deny_info ERR_FENCE fence"
     yield f"deny_info ERR_PAUDE_NAME {' '.join(['listed', *_kinds_of(allowlist)]) if allowlist.hosts else 'all'}"
-    yield "deny_info ERR_PAUDE manager CONNECT https address name resolved private"
+    astray = "".join(f" astray{number}" for number in range(len(options.leads)))
+    yield f"deny_info ERR_PAUDE manager CONNECT https address name resolved private{astray}"
+
+
+def _addresses(options: Options) -> Iterator[str]:
+    """Where a listed name may lead. Beyond a parent proxy only that one knows, and nobody here has to."""
+    beyond = options.parent is not None
+    if options.leads or not beyond:
+        yield f"http_access deny {'leads ' if beyond else ''}!resolved"
+    for number in range(len(options.leads)):
+        yield f"http_access deny lead{number} astray{number}"
+    if options.leads:
+        yield "http_access allow leads"
+    if not beyond:
+        yield "http_access deny private"
 
 
 def _inner(allowlist: Allowlist) -> Iterator[str]:

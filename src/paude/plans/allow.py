@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import anyio
 
 from paude.backends.base import Reachable
-from paude.egress import squid
 from paude.egress.allowlist import Allowlist
 from paude.engine import Plan
 from paude.gate.client import Gate
@@ -99,7 +98,7 @@ class FromInside(Generic[W]):
     async def remember(self, now: W) -> None:
         """The list in this machine's record."""
         wanted = self.change.wanted(now)
-        record = replace(self.change.record, hosts=wanted.hosts, allowlist=squid.identity(wanted))
+        record = replace(self.change.record, hosts=wanted.hosts, allowlist=self.change.digest(now))
         records.save(self.change.paths, record)
 
 

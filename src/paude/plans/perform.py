@@ -42,7 +42,8 @@ def start_plan(prepared: Prepared) -> Plan:
         return start.on_podman(PodmanStart(request, laptop.paths), laptop)
     from paude.backends.kubernetes.start import Start
 
-    return start.on_kubernetes(Start(request, laptop.paths), laptop)
+    firewall = request.egress_firewall and request.walled
+    return start.on_kubernetes(Start(request, laptop.paths), laptop, firewall=firewall)
 
 
 async def start_session(

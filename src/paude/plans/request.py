@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,9 @@ from paude.backends.kubernetes.manifests import Identity
 from paude.backends.podman.containers import Identity as PodmanIdentity
 from paude.backends.podman.containers import Limits, amount
 from paude.backends.podman.start import Request as PodmanRequest
+from paude.egress import squid
 from paude.egress.allowlist import Allowlist
+from paude.egress.company import Company
 from paude.errors import NameTaken
 from paude.images.agents import agent as find_agent
 from paude.images.build import BuildSettings
@@ -33,6 +35,8 @@ from paude.sync import selection
 if TYPE_CHECKING:
     from paude.backends.kubernetes.start import Request
 
+TRUST_FILE = "ca-bundle.crt"
+"""Among the files that the agent works with."""
 _NOT_IN_A_LABEL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -44,6 +48,7 @@ class Wishes:
     settled: Settled = field(default_factory=Settled)
     arguments: tuple[str, ...] = ()
     name: str | None = None
+    registries: tuple[str, ...] = ()
     create_namespace: bool = False
     walled: bool = True
     agreed: tuple[str, ...] | None = ()
@@ -60,7 +65,13 @@ class Wishes:
     @property
     def typed_hosts(self) -> tuple[str, ...]:
         """The hosts of this very command."""
-        return kinds.WORDS.parse(self.settled.typed.get("egress.allow", ()))
+        private = kinds.WORDS.parse(self.settled.typed.get("egress.private_allow", ()))
+        return (*kinds.WORDS.parse(self.settled.typed.get("egress.allow", ())), *Company.of(None, private).hosts)
+
+    @property
+    def typed_registries(self) -> tuple[str, ...]:
+        """The registries, where this very command asked for them."""
+        return self.registries if self.typed("egress.registries") else ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +111,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
     settings = wishes.settings
     build = BuildSettings.of(settings, cache=paths.cache, runtime=paths.runtime)
     agent = find_agent(settings.agent, build.platform, build.claude_version)
+    company = _company(settings).over(Company.from_json(resumed.company) if resumed is not None else Company())
     allowlist = _allowlist(wishes, gift, resumed)
     backend = _backend(wishes, resumed)
     record = Record(
@@ -109,18 +121,21 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
         workspace=str(workspace),
         agent=settings.agent,
         created_at=resumed.created_at if resumed is not None else records.now(),
-        allowlist=allowlist.digest,
+        allowlist=squid.identity(allowlist, squid.Options.of(company)),
         hosts=allowlist.hosts,
+        company=company.as_json(with_bundle=True),
         pod=f"paude-{name}-0" if backend == KUBERNETES else f"paude-{name}-agent",
         committed=resumed is not None,
         expires=gift.expires,
     )
+    gift = replace(gift, files={**gift.files, **_trust(company)})
     laptop = Laptop(record, resumed is None, paths, wishes.agreed)
     if backend == PODMAN:
-        return Prepared(_on_podman(wishes, gift, record, allowlist, build, laptop.fresh), laptop, stale)
+        request = _on_podman(wishes, gift, record, allowlist, company, build, laptop.fresh)
+        return Prepared(request, laptop, stale)
     from paude.backends.kubernetes.start import Request
 
-    request = Request(
+    on_cluster = Request(
         identity=Identity(name, uid, owner(), settings.pod.labels),
         fresh=resumed is None,
         kubeconfigs=_kubeconfigs(wishes, resumed),
@@ -130,6 +145,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
         agent=settings.agent,
         command=(*agent.program, *wishes.arguments),
         allowlist=allowlist,
+        company=company,
         walled=wishes.walled,
         gate_image=build.image("gate"),
         agent_image=build.image("agent", settings.agent),
@@ -141,13 +157,20 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
         environment={**agent.environment, **gift.environment},
         settings=settings,
         create_namespace=wishes.create_namespace,
+        egress_firewall=settings.egress.firewall,
         resumes=resumed,
     )
-    return Prepared(request, laptop, stale)
+    return Prepared(on_cluster, laptop, stale)
 
 
 def _on_podman(
-    wishes: Wishes, gift: Gift, record: Record, allowlist: Allowlist, build: BuildSettings, fresh: bool
+    wishes: Wishes,
+    gift: Gift,
+    record: Record,
+    allowlist: Allowlist,
+    company: Company,
+    build: BuildSettings,
+    fresh: bool,
 ) -> PodmanRequest:
     settings = wishes.settings
     agent = find_agent(settings.agent, build.platform, build.claude_version)
@@ -161,6 +184,7 @@ def _on_podman(
         agent=settings.agent,
         command=(*agent.program, *wishes.arguments),
         allowlist=allowlist,
+        company=company,
         walled=wishes.walled,
         gate_image=build.image("gate"),
         agent_image=build.image("agent", settings.agent),
@@ -251,6 +275,18 @@ def _known(wishes: Wishes, workspace: Path, paths: Paths) -> Record | None:
 def _allowlist(wishes: Wishes, gift: Gift, resumed: Record | None) -> Allowlist:
     """A session that is taken up again keeps its list: `paude allow` and `paude deny` made it what it is."""
     if resumed is not None:
-        return Allowlist(resumed.hosts).with_(wishes.typed_hosts)
+        return Allowlist(resumed.hosts).with_((*wishes.typed_hosts, *wishes.typed_registries))
     presets = gift.presets if wishes.settings.agent != "shell" else ()
-    return Allowlist.of((*presets, *wishes.settings.egress.allow))
+    named = _company(wishes.settings).hosts
+    return Allowlist.of((*presets, *wishes.settings.egress.allow, *named, *wishes.registries))
+
+
+def _company(settings: Settings) -> Company:
+    """What is set of the company's network. Raises SettingsError."""
+    of = settings.egress
+    return Company.of(of.parent_proxy, of.private_allow, Path(of.ca_bundle) if of.ca_bundle else None)
+
+
+def _trust(company: Company) -> Mapping[str, bytes]:
+    """The company's authorities, for the agent's programs; the agent's container joins them to its own."""
+    return {TRUST_FILE: company.ca_bundle.encode()} if company.ca_bundle else {}

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from paude.backends.podman.start import Start as PodmanStart
 
 
-def on_kubernetes(k: Start, laptop: Laptop) -> Plan:
-    """The plan of a start on Kubernetes or OpenShift."""
+def on_kubernetes(k: Start, laptop: Laptop, *, firewall: bool = False) -> Plan:
+    """The plan of a start on Kubernetes or OpenShift, with an EgressFirewall beside the policies where wanted."""
     plan = Plan("start", remedy=f"paude stop {laptop.name} --discard")
 
     # What needs no cluster.
@@ -38,6 +38,8 @@ def on_kubernetes(k: Start, laptop: Laptop) -> Plan:
     # The wall, and the way out.
     baseline = plan.step(k.apply_baseline_policy, namespace)
     others = plan.step(k.check_policies_of_others, namespace)
+    if firewall:
+        plan.step(k.apply_egress_firewall, namespace)
     address = plan.step(k.reserve_proxy_address, anchor)
     policy = plan.step(k.apply_session_policy, anchor, baseline, address)
     pull = plan.step(k.find_pull_secret, anchor, registry)

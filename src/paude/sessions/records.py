@@ -34,7 +34,8 @@ class Record:
     """One session as this machine knows it.
 
     `uid` is the 16 hex digits that every object of the session carries. `server` is the API server's address:
-    records never hold a context's name. `created_at` is UTC in ISO 8601. `allowlist` is the digest of `hosts`.
+    records never hold a context's name. `created_at` is UTC in ISO 8601. `allowlist` names the proxy made for `hosts`
+    and `company`, which is what the company's network asks for, as JSON.
     `expires` (UTC in ISO 8601) is when what the agent works with ends to be good; empty when it does not.
     `committed` is False while a start is under way (or was killed): such a session is cleaned up, not resumed.
     """
@@ -51,6 +52,7 @@ class Record:
     kubeconfig: tuple[str, ...] = ()
     allowlist: str = ""
     hosts: tuple[str, ...] = ()
+    company: str = ""
     gate_image: str = ""
     agent_image: str = ""
     proxy_image: str = ""

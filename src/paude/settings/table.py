@@ -144,6 +144,42 @@ class Egress:
         loosens=True,
         adds=True,
     )
+    registries: bool = setting(
+        kinds.FLAG,
+        False,
+        "Also the package registries that this machine's own clients are set to.",
+        flag="--allow-registries",
+        personal=True,
+    )
+    parent_proxy: str = setting(
+        kinds.TEXT,
+        "",
+        "The company's proxy, to which the session's proxy goes: `http://HOST:PORT`.",
+        flag="--parent-proxy",
+        personal=True,
+    )
+    ca_bundle: str = setting(
+        kinds.FILE,
+        "",
+        "The company's CA certificates (PEM), which the agent's programs then trust.",
+        flag="--egress-ca",
+        personal=True,
+    )
+    private_allow: tuple[str, ...] = setting(
+        kinds.WORDS,
+        [],
+        "Hosts at private addresses that the agent may reach: `HOST=NETWORK`, port 443 only.",
+        flag="--private-allow",
+        loosens=True,
+        adds=True,
+    )
+    firewall: bool = setting(
+        kinds.FLAG,
+        False,
+        "An EgressFirewall for all pods of the namespace, where the cluster has such a thing.",
+        flag="--egress-firewall",
+        loosens=True,
+    )
 
 
 @dataclass(frozen=True)

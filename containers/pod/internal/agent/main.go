@@ -38,6 +38,11 @@ func Main(arguments []string) int {
 	if err := prepare(); err != nil {
 		return say.Fatal("%v", err)
 	}
+	authorities, err := trust(paths.Secrets, imageTrust, joinedTrust)
+	if err != nil {
+		return say.Fatal("the company's authorities: %v", err)
+	}
+	here = append(here, authorities...)
 	server, err := sshd.Prepare(table, "agent.conf", forLogins(here))
 	if err != nil {
 		return say.Fatal("%v", err)

@@ -48,6 +48,7 @@ _KINDS = {
     "StatefulSet": ("apps/v1", "statefulsets"),
     "Deployment": ("apps/v1", "deployments"),
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies"),
+    "EgressFirewall": ("k8s.ovn.org/v1", "egressfirewalls"),
     "StorageClass": ("storage.k8s.io/v1", "storageclasses"),
     "ProjectRequest": ("project.openshift.io/v1", "projectrequests"),
     "ImageStream": ("image.openshift.io/v1", "imagestreams"),

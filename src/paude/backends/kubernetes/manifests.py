@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from paude import __version__
+from paude.egress import clients
 from paude.egress.squid import CANARY_PORT, PROXY_PORT
 from paude.settings.kinds import Pairs, Toleration
 from paude.settings.table import Pod, Proxy, Resources, Settings
@@ -21,7 +22,6 @@ FIXED_ID = 10001  # user, group and volume group where the cluster does not assi
 LEAVE = "/run/gate/leave"
 SECRETS = "/run/secrets/paude"
 POD_PROGRAM = "/opt/paude/bin/paude-pod"
-NO_PROXY = "localhost,127.0.0.1,::1"  # without it Claude Code hangs on its own loopback calls (seen)
 
 
 @dataclass(frozen=True)
@@ -376,11 +376,7 @@ def agent_environment(spec: PodSpec) -> dict[str, str]:
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     }
     if spec.proxy is not None:
-        proxy = f"http://{spec.proxy}:{PROXY_PORT}"
-        for variable in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
-            environment[variable] = proxy
-        environment |= {"NO_PROXY": NO_PROXY, "no_proxy": NO_PROXY, "NODE_USE_ENV_PROXY": "1"}
-        environment["CLAUDE_CODE_PROXY_RESOLVES_HOSTS"] = "1"
+        environment |= clients.environment(spec.proxy, PROXY_PORT)
     return {**environment, **spec.environment}
 
 

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 
 import anyio
 
-from paude.backends.kubernetes import manifests, ownership, pods, pull
+from paude.backends.kubernetes import firewalls, manifests, ownership, pods, pull
 from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.namespaces import Namespace
 from paude.egress import policies, squid
 from paude.egress.allowlist import Allowlist
+from paude.egress.company import Company
 from paude.errors import NotFound, PaudeError
 from paude.settings import Settings
 
@@ -32,13 +33,14 @@ class Source:
 
 
 async def roll_out(
-    namespace: Namespace, allowlist: Allowlist, source: Source, settings: Settings | None = None
+    namespace: Namespace, allowlist: Allowlist, company: Company, source: Source, settings: Settings | None = None
 ) -> None:
     """The proxy of a list, ready; one that is there already is found warm."""
-    cluster, digest = namespace.cluster, squid.identity(allowlist)
-    files = squid.files(allowlist)
+    options = squid.Options.of(company)
+    cluster, digest = namespace.cluster, squid.identity(allowlist, options)
+    files = squid.files(allowlist, options)
     rules_of_squid = manifests.proxy_settings(digest, files["squid.conf"], files["allowlist"])
-    rules = policies.proxy(digest, namespace.name, manifests.proxy_labels(digest))
+    rules = policies.proxy(digest, namespace.name, manifests.proxy_labels(digest), company=company)
     deployment = manifests.proxy_deployment(
         digest,
         source.image,
@@ -104,6 +106,8 @@ async def remove_unused(cluster: Cluster, digest: str, *, within_s: float | None
     for kind in ("ConfigMap", "NetworkPolicy"):
         await cluster.delete(kind, name)
     await cluster.delete("Secret", manifests.proxy_pull_secret(digest))
+    if not await cluster.list("Deployment", "paude.io/role=proxy"):
+        await firewalls.remove(cluster)
     return True
 
 

@@ -18,6 +18,7 @@ from paude import report
 from paude.backends.kubernetes import cluster as clusters
 from paude.backends.kubernetes import (
     durable,
+    firewalls,
     kubeconfig,
     manifests,
     namespaces,
@@ -39,6 +40,7 @@ from paude.backends.kubernetes.pods import Pod
 from paude.backends.kubernetes.pull import PullAccess
 from paude.egress import policies, squid
 from paude.egress.allowlist import Allowlist
+from paude.egress.company import Company
 from paude.errors import ImageError, NameTaken, PaudeError
 from paude.images import ensure
 from paude.images.build import BuildSettings
@@ -65,6 +67,7 @@ class Request:
     agent: str
     command: Sequence[str]
     allowlist: Allowlist
+    company: Company
     walled: bool
     gate_image: ImageSpec
     agent_image: ImageSpec
@@ -77,6 +80,7 @@ class Request:
     environment: Mapping[str, str] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
     create_namespace: bool = False
+    egress_firewall: bool = False
     resumes: Record | None = None
 
 
@@ -145,6 +149,7 @@ class Start:
             "agent": wanted.agent,
             "workspace": str(wanted.workspace),
             "allowlist": ",".join(wanted.allowlist.hosts),
+            "company": wanted.company.as_json(with_bundle=False),
             "wall": "closed" if wanted.walled else "open",
         }
 
@@ -152,6 +157,10 @@ class Start:
         """Deny everything to every walled pod of the namespace, for ever."""
         policy = policies.baseline(namespace.name, manifests.common_labels("policy"))
         await ownership.ensure_shared(namespace.cluster, policy)
+
+    async def apply_egress_firewall(self, namespace: Namespace) -> None:
+        """One limit more, below the policies, where the cluster has such a thing; a start does not depend on it."""
+        await firewalls.ensure(namespace.cluster, self._request.company)
 
     async def check_policies_of_others(self, namespace: Namespace) -> None:
         """Refuse a namespace where somebody else's policy opens the wall; name those that let others in."""
@@ -174,7 +183,7 @@ class Start:
 
     @property
     def _proxy(self) -> str:
-        return squid.identity(self._request.allowlist)
+        return squid.identity(self._request.allowlist, squid.Options.of(self._request.company))
 
     async def push_gate_image(self, target: RegistryTarget) -> Pushed:
         """The gate's image in the registry."""
@@ -230,7 +239,8 @@ class Start:
         login = dict(access.data) if access.data is not None else None
         source = proxies.Source(image.reference, access.present, login)
         try:
-            await proxies.roll_out(namespace, self._request.allowlist, source, self._request.settings)
+            known = self._request
+            await proxies.roll_out(namespace, known.allowlist, known.company, source, known.settings)
             yield
         except BaseException:
             with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S):

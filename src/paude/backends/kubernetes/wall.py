@@ -22,6 +22,7 @@ from paude.backends.kubernetes.pods import Pod
 from paude.backends.kubernetes.stop import Stop, connected
 from paude.egress import policies, squid
 from paude.egress.allowlist import Allowlist
+from paude.egress.company import Company
 from paude.errors import NotFound, PaudeError, UsageError
 from paude.sessions.records import Record
 from paude.settings import Paths
@@ -31,13 +32,15 @@ GONE_S = 60.0
 
 @dataclass(frozen=True)
 class Standing:
-    """The wall as the cluster has it: the list, the proxy behind the session's address, the pod if its gate runs.
+    """The wall as the cluster has it: the list, what the company's network asks for, the proxy behind the session's
+    address, the pod if its gate runs.
 
     `serves` and `address` are empty for a session that is stopped and kept.
     """
 
     cluster: Cluster
     allowlist: Allowlist
+    company: Company
     serves: str
     address: str
     pod: Pod | None
@@ -57,6 +60,7 @@ async def standing(cluster: Cluster, record: Record, paths: Paths) -> Standing:
     return Standing(
         cluster,
         Allowlist(tuple(filter(None, str(facts.get("paude.io/allowlist", "")).split(",")))),
+        Company.from_json(str(facts.get("paude.io/company", ""))),
         str(service["metadata"]["labels"].get("paude.io/serves", "")),
         str(service["spec"].get("clusterIP", "")),
         await Stop(record, paths).find_pod(cluster),
@@ -133,7 +137,7 @@ class Change:
 
     def digest(self, now: Standing) -> str:
         """What the proxy of that list is named by."""
-        return squid.identity(self.wanted(now))
+        return squid.identity(self.wanted(now), squid.Options.of(now.company))
 
     def idle(self, now: Standing) -> bool:
         """Whether nothing stands between the session and that list; so it is for one without a pod."""
@@ -145,7 +149,7 @@ class Change:
             return ""
         namespace = await namespaces.ensure(now.cluster, create=False)
         source = await proxies.source_of(now.cluster, now.serves)
-        await proxies.roll_out(namespace, self.wanted(now), source)
+        await proxies.roll_out(namespace, self.wanted(now), now.company, source)
         return await proxies.pod_address(now.cluster, self.digest(now))
 
     async def open_both(self, now: Standing, proxy: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from paude import __version__
+from paude.egress import clients
 from paude.egress.squid import PROXY_PORT
 from paude.errors import SettingsError
 
@@ -27,7 +28,6 @@ _POD = "/opt/paude/bin/paude-pod"
 _SOCKETS = "/run/proxy"
 _SECRETS = "/run/secrets"
 _SOCKET = f"{_SOCKETS}/socket"
-_NO_PROXY = "localhost,127.0.0.1,::1"
 _HARD = (
     f"--user={USER}:{USER}",
     "--read-only",
@@ -245,10 +245,7 @@ def agent_environment(spec: Spec) -> dict[str, str]:
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     }
     if spec.walled:
-        way = f"http://{PROXY}:{PROXY_PORT}"
-        known |= dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"), way)
-        known |= {"NO_PROXY": _NO_PROXY, "no_proxy": _NO_PROXY, "NODE_USE_ENV_PROXY": "1"}
-        known["CLAUDE_CODE_PROXY_RESOLVES_HOSTS"] = "1"
+        known |= clients.environment(PROXY, PROXY_PORT)
     return {**known, **spec.environment}
 
 

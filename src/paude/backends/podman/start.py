@@ -22,6 +22,7 @@ from paude.backends.podman.engine import Engine, labels_of
 from paude.backends.podman.pods import Pod
 from paude.egress import squid
 from paude.egress.allowlist import Allowlist
+from paude.egress.company import Company
 from paude.errors import Leftover, NameTaken, PaudeError, PodFailed
 from paude.images import ensure
 from paude.images.build import BuildSettings, build, in_storage, local_name
@@ -43,6 +44,7 @@ class Request:
     agent: str
     command: Sequence[str]
     allowlist: Allowlist
+    company: Company
     walled: bool
     gate_image: ImageSpec
     agent_image: ImageSpec
@@ -59,7 +61,7 @@ class Request:
         """The part that makes the containers."""
         return Spec(
             identity=self.identity,
-            allowlist=squid.identity(self.allowlist) if self.walled else "",
+            allowlist=squid.identity(self.allowlist, squid.Options.of(self.company)) if self.walled else "",
             agent=self.agent,
             command=self.command,
             environment=self.environment,
@@ -199,7 +201,8 @@ class Start:
             yield anyio.sleep_forever
             return
         place = await self._with_one_proxy(place)
-        async with self._stored(place, {"proxy": proxy_files(self._request.allowlist)}):
+        files = proxy_files(self._request.allowlist, self._request.company)
+        async with self._stored(place, {"proxy": files}):
             words = containers.proxy(self._spec, image, self._request.proxy_network)
             async with self._container(place, PROXY_PART, words) as made:
                 yield partial(until_ended, place.engine, made)
@@ -298,9 +301,10 @@ async def run(podman: Engine, part: str, words: Sequence[str], name: str = "") -
     return said[-64:]
 
 
-def proxy_files(allowlist: Allowlist) -> dict[str, bytes]:
+def proxy_files(allowlist: Allowlist, company: Company) -> dict[str, bytes]:
     """The files of the proxy of that list."""
-    return {name: text.encode() for name, text in squid.files(allowlist).items()}
+    files = squid.files(allowlist, squid.Options.of(company))
+    return {name: text.encode() for name, text in files.items()}
 
 
 async def until_ended(podman: Engine, proxy: str) -> None:

@@ -19,6 +19,7 @@ from paude.backends.podman.start import Watch, proxy_files, run, store, until_en
 from paude.backends.podman.stop import Stop
 from paude.egress import squid
 from paude.egress.allowlist import Allowlist
+from paude.egress.company import Company
 from paude.errors import NotFound, UsageError
 from paude.sessions.records import Record
 from paude.settings import Paths
@@ -112,7 +113,11 @@ class Change:
 
     def digest(self, now: Standing) -> str:
         """What the proxy of that list is named by."""
-        return squid.identity(self.wanted(now))
+        return squid.identity(self.wanted(now), squid.Options.of(self._company))
+
+    @property
+    def _company(self) -> Company:
+        return Company.from_json(self.record.company)
 
     def idle(self, now: Standing) -> bool:
         """Whether nothing has to change in what runs."""
@@ -125,7 +130,7 @@ class Change:
         name = name_of(self.record.name, NEXT_PROXY)
         await now.engine.remove_containers([name])
         who = Identity(self.record.name, self.record.uid, labels_of(now.proxies[0]).get("paude.io/owner", ""))
-        for file, data in proxy_files(self.wanted(now)).items():
+        for file, data in proxy_files(self.wanted(now), self._company).items():
             # A container keeps the files that it was made with.
             await now.engine.remove("secret", containers.secret_name(who, "proxy", file))
             await store(now.engine, who, "proxy", file, data)
