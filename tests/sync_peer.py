@@ -53,9 +53,9 @@ class Peer:
     pod: Path
     server: Sshd
 
-    async def create(self, limits: Limits | None = None) -> SyncState:
+    async def create(self, limits: Limits | None = None, only: tuple[str, ...] = ()) -> SyncState:
         """Sync both ends; returns when they are in step."""
-        chosen = await selection.outgoing(self.laptop)
+        chosen = await selection.outgoing(self.laptop, only)
         other = f"gate.{NAME}.paude:{self.pod}"
         await session.create(self.paths, NAME, self.laptop, chosen, beta=other, limits=limits)
         await session.first_cycle(self.paths, NAME)

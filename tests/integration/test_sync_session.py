@@ -12,6 +12,7 @@ import pytest
 
 from paude.errors import NotFound
 from paude.sync import daemon, selection, session
+from paude.sync.limits import Limits
 from sync_peer import NAME, Peer, eventually, peer, reads, synced, tree
 
 # A tenth of it on an idle machine; without a working watcher it would be two minutes.
@@ -236,9 +237,14 @@ async def test_a_session_with_the_same_rules_is_kept_and_one_with_others_is_made
         first = set((Path(found) / "sessions").iterdir())
         await both.create()
         assert set((Path(found) / "sessions").iterdir()) == first
+        await both.create(Limits(deletes=5))
+        assert set((Path(found) / "sessions").iterdir()) == first, "that limit is read at each connection"
+        await both.create(Limits(entries=500))
+        second = set((Path(found) / "sessions").iterdir())
+        assert second != first
         (both.laptop / ".paudeignore").write_text("more\n")
-        await both.create()
-        assert set((Path(found) / "sessions").iterdir()) != first
+        await both.create(Limits(entries=500))
+        assert set((Path(found) / "sessions").iterdir()) != second
 
 
 async def test_a_fresh_volume_meets_no_memory_of_an_older_one(tmp_path: Path) -> None:
@@ -271,6 +277,23 @@ async def test_a_long_state_directory_gets_a_short_name(tmp_path: Path) -> None:
     async with synced(tmp_path / ("long" * 20)) as both:
         (both.laptop / "f").write_text("x")
         assert (await both.create()).healthy
+
+
+async def test_only_a_part_travels_either_way(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        for end in (both.laptop, both.pod):
+            for name in ("a-]b", "a-]bc", "a-", "[x", "src/deep/f", "src/dee", "ü{", "other"):
+                (end / name).parent.mkdir(parents=True, exist_ok=True)
+                (end / name).write_text(f"{name} of {end.name}")
+        wanted = ("a-]b", "[x", "src/deep", "ü{")
+        for name in ("a-]b", "[x", "src/deep/f", "ü{"):
+            (both.pod / name).unlink()
+        before = {end: tree(end) for end in (both.laptop, both.pod)}
+        state = await both.create(only=wanted)
+        assert state.healthy, state.message
+        assert tree(both.laptop) == before[both.laptop]
+        came = {name: facts for name, facts in tree(both.pod).items() if name not in before[both.pod]}
+        assert came == {name: f"{name} of laptop".encode() for name in ("a-]b", "[x", "src/deep/f", "ü{")}
 
 
 async def test_the_same_rules_choose_the_seed_and_the_sync(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from paude.sync.patterns import Matcher, from_git, literal
+from paude.sync.patterns import Matcher, all_but, from_git, literal
 
 TABLE = [
     ("*.pyc", "a/b/c.pyc", False, True),
@@ -61,3 +63,22 @@ def test_a_literal_matches_itself_and_nothing_else(path: str) -> None:
     assert matcher.ignored(path, directory=False)
     assert not matcher.ignored("x" + path, directory=False)
     assert not matcher.ignored("x/" + path, directory=False)
+
+
+PART = st.text(
+    st.characters(codec="utf-8", exclude_characters="/\0\n", exclude_categories=("Cs",)), min_size=1, max_size=6
+)
+NAMES = PART.filter(lambda name: name not in (".", ".."))
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
+
+
+@given(st.lists(PATHS, min_size=1, max_size=3), st.lists(PATHS, max_size=6))
+def test_all_but_some_paths_is_ignored(wanted: list[str], others: list[str]) -> None:
+    matcher = Matcher(all_but(wanted))
+    for path in {*wanted, *(f"{one}/below" for one in wanted), *others, *(f"{one}x" for one in wanted)}:
+        parts = path.split("/")
+        above = ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+        stays = any(matcher.ignored(one, directory=True) for one in above) or matcher.ignored(path, directory=False)
+        inside = any(f"{path}/".startswith(f"{one}/") for one in wanted)
+        on_the_way = any(one.startswith(f"{path}/") for one in wanted)
+        assert stays is not (inside or on_the_way), path

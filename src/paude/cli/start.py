@@ -69,6 +69,9 @@ def start(
     memory_request: Annotated[str | None, typer.Option(help="What a node must have free of it; else 4Gi.")] = None,
     gpu: Annotated[int | None, typer.Option(help="How many graphics processors.")] = None,
     runtime_class: Annotated[str | None, typer.Option(help="A RuntimeClass for the pod.")] = None,
+    only: Annotated[
+        list[Path] | None, typer.Option(help="Sync this path of the workspace alone; may be repeated. `.` is all.")
+    ] = None,
     timeout: options.Timeout = 600,
     dry_run: Annotated[bool, typer.Option(help="Print the plan and stop.")] = False,
     timings: Annotated[bool, typer.Option(help="Print what took how long, and the critical path.")] = False,
@@ -114,6 +117,7 @@ def start(
         registries=_registries() if settled.values.egress.registries else (),
         create_namespace=create_namespace,
         walled=not allow_network,
+        only=tuple(only or ()),
     )
     if not dry_run:
         _agree_to_settings(settled, workspace, yes)
@@ -121,7 +125,7 @@ def start(
     if dry_run:
         put(_describe(wishes, gift))
         return
-    wishes = replace(wishes, agreed=None if yes else _agreed(wishes.workspace))
+    wishes = replace(wishes, agreed=None, agreed_bytes=None) if yes else _agreed(wishes)
     started = in_loop(lambda: _start(wishes, gift, timeout, timings, progress))
     say(f"{started} runs. `paude attach {started}` opens its terminal, `paude stop {started}` ends it.")
     if not detach and sys.stdin.isatty() and sys.stdout.isatty():
@@ -165,16 +169,33 @@ def _registries() -> tuple[str, ...]:
     return tuple(one.host for one in found if not one.why_not)
 
 
-def _agreed(workspace: Path) -> tuple[str, ...]:
-    """What may be sent beyond what the last start sent: `.gitignore` and the like may have been changed by an agent."""
+def _agreed(wishes: Wishes) -> Wishes:
+    """With what the user agrees to send; without a terminal nobody is asked: a step says what for."""
+    from paude.plans.request import only_below, sync_limits
     from paude.settings import Paths
-    from paude.sync import decided, selection
+    from paude.sync import decided, estimate, selection
+
+    if not sys.stdin.isatty():
+        return wishes
+    paths, directory = Paths.from_environment(), selection.check_workspace(wishes.workspace)
+    chosen, more = in_loop(lambda: decided.decide(paths, directory, only_below(directory, wishes.only)))
+    wishes = replace(wishes, agreed=_agreed_paths(more))
+    if decided.load(paths, directory) is not None:
+        return wishes
+    limits = sync_limits(wishes.settings)
+    found = in_loop(lambda: estimate.estimate(paths, directory, chosen, limits))
+    if found.bytes > limits.ask_above and typer.confirm(f"To send: {found}. Send it?", err=True):
+        return replace(wishes, agreed_bytes=found.bytes * 2)  # it may grow a little meanwhile
+    return wishes
+
+
+def _agreed_paths(more: tuple[str, ...]) -> tuple[str, ...]:
+    """What may be sent beyond what the last start sent: `.gitignore` and the like may have been changed by an agent."""
+    from paude.sync import decided
     from paude.sync.shown import visible
 
-    directory = selection.check_workspace(workspace)
-    _, more = in_loop(lambda: decided.decide(Paths.from_environment(), directory))
-    if not more or not sys.stdin.isatty():
-        return ()  # the step that decides says what is missing
+    if not more:
+        return ()
     say("the last start did not send these, and this one would (the rules in the workspace have changed):")
     for path in more[: decided.LISTED]:
         say(f"  {visible(path)}")

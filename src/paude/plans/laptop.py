@@ -6,9 +6,10 @@ Each calls one package; which step waits for which is not decided here.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,18 @@ from paude.settings import Paths
 from paude.ssh import session_keys, ssh_config
 from paude.ssh.session_keys import SessionKeys
 from paude.supervisor import client as supervisor
-from paude.sync import decided, history, seed, session
+from paude.sync import decided, estimate, history, seed, selection, session
+from paude.sync.limits import Limits
 from paude.sync.selection import Outgoing
+from paude.sync.shown import visible
 
 UNDO_S = 10
+LISTED = 5
+
+
+def _listed(paths: tuple[str, ...]) -> str:
+    more = f" and {len(paths) - LISTED} more" if len(paths) > LISTED else ""
+    return ", ".join(visible(path) for path in paths[:LISTED]) + more
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,11 @@ class Laptop:
     paths: Paths
     agreed: tuple[str, ...] | None = ()
     """What the user agreed to send beyond what the last start sent; None for anything."""
+    agreed_bytes: int | None = 0
+    """How much the user agreed to send; None for any amount."""
+    limits: Limits = field(default_factory=Limits)
+    only: tuple[str, ...] | None = None
+    """The paths to which the sync is confined; None for those of the last start."""
 
     @property
     def name(self) -> str:
@@ -85,15 +99,36 @@ class Laptop:
         return keys
 
     async def choose_what_goes_out(self) -> Outgoing:
-        """Which files travel, decided here and now. Raises UsageError for more than before that nobody agreed to."""
-        chosen, more = await decided.decide(self.paths, self._workspace)
+        """Which files travel, decided here and now. Raises UsageError for more than somebody agreed to."""
+        chosen, more = await decided.decide(self.paths, self._workspace, self.only)
         decided.check(more, self.agreed)
+        if self.fresh:
+            found = await estimate.estimate(self.paths, self._workspace, chosen, self.limits)
+            report.line(f"to send: {found}")
+            estimate.check(found, self.limits, self.agreed_bytes)
+            await self._tell_what_stays(chosen)
         await anyio.to_thread.run_sync(decided.save, self.paths, self._workspace, chosen)
         return chosen
 
+    async def _tell_what_stays(self, chosen: Outgoing) -> None:
+        """What looks secret, each time; directories of dependencies and builds the first time."""
+        if chosen.held_back:
+            report.line(f"stays here, because it looks secret: {_listed(chosen.held_back)}")
+        if decided.load(self.paths, self._workspace) is None:
+            left = await anyio.to_thread.run_sync(selection.left_by_default, self._workspace)
+            if left:
+                report.line(f"stays here, because it can be made again: {_listed(left)} (.paudeignore can release it)")
+
     async def pack_history(self) -> Path | None:
-        """The workspace's git history as one file."""
-        return await history.pack(self._workspace, self._directory)
+        """The workspace's git history as one file; of a part of a workspace there is none."""
+        if await anyio.to_thread.run_sync(self._confined):
+            report.line("the agent gets no git history: a commit of a part would delete the rest")
+            return None
+        return await history.pack(self._workspace, self._directory, limit=self.limits.history_bytes)
+
+    def _confined(self) -> bool:
+        before = decided.load(self.paths, self._workspace)
+        return bool(self.only or (self.only is None and before is not None and before.only))
 
     async def write_record(self, place: Located) -> Record:
         """Note where the session will be, before it takes its name there."""
@@ -134,14 +169,17 @@ class Laptop:
         if (await gate.status()).seeded:
             report.line("the workspace in the pod is kept")
             return Seeded(now=False)
-        await gate.seed(seed.tar_stream(self._workspace, outgoing))
+        size = await selection.measure(self._workspace, outgoing)
+        began = time.monotonic()
+        await gate.seed(seed.tar_stream(self._workspace, outgoing, size, self.limits.bytes_per_second))
+        estimate.remember(self.paths, size.bytes, time.monotonic() - began)
         return Seeded(now=True)
 
     @asynccontextmanager
     async def first_sync(self, outgoing: Outgoing, seeded: Seeded) -> AsyncIterator[None]:
         """Live sync, once around: from here on both sides are in step."""
         try:
-            await session.create(self.paths, self.name, self._workspace, outgoing, fresh=seeded.now)
+            await session.create(self.paths, self.name, self._workspace, outgoing, fresh=seeded.now, limits=self.limits)
             await session.first_cycle(self.paths, self.name)
             yield
         except BaseException:

@@ -22,7 +22,7 @@ from paude.backends.podman.start import Request as PodmanRequest
 from paude.egress import squid
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
-from paude.errors import NameTaken
+from paude.errors import NameTaken, UsageError
 from paude.images.agents import agent as find_agent
 from paude.images.build import BuildSettings
 from paude.images.reference import RegistryTarget
@@ -31,6 +31,7 @@ from paude.sessions import names, records
 from paude.sessions.records import Record, Unreadable
 from paude.settings import Paths, Settings, Settled, kinds
 from paude.sync import selection
+from paude.sync.limits import Limits as SyncLimits
 
 if TYPE_CHECKING:
     from paude.backends.kubernetes.start import Request
@@ -52,6 +53,8 @@ class Wishes:
     create_namespace: bool = False
     walled: bool = True
     agreed: tuple[str, ...] | None = ()
+    agreed_bytes: int | None = 0
+    only: tuple[Path, ...] = ()
 
     @property
     def settings(self) -> Settings:
@@ -129,7 +132,15 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
         expires=gift.expires,
     )
     gift = replace(gift, files={**gift.files, **_trust(company)})
-    laptop = Laptop(record, resumed is None, paths, wishes.agreed)
+    laptop = Laptop(
+        record,
+        resumed is None,
+        paths,
+        wishes.agreed,
+        wishes.agreed_bytes,
+        sync_limits(settings),
+        only_below(workspace, wishes.only),
+    )
     if backend == PODMAN:
         request = _on_podman(wishes, gift, record, allowlist, company, build, laptop.fresh)
         return Prepared(request, laptop, stale)
@@ -161,6 +172,36 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
         resumes=resumed,
     )
     return Prepared(on_cluster, laptop, stale)
+
+
+def sync_limits(settings: Settings) -> SyncLimits:
+    """The limits of the sync as numbers."""
+    sync = settings.sync
+    return SyncLimits(
+        entries=sync.max_entries,
+        file_bytes=int(amount(sync.max_file_size)),
+        tree_bytes=int(amount(sync.max_size)),
+        deletes=sync.max_deletes,
+        bytes_per_second=int(amount(sync.bandwidth)),
+        ask_above=int(amount(sync.ask_above)),
+        history_bytes=int(amount(sync.max_history)),
+    )
+
+
+def only_below(workspace: Path, wanted: tuple[Path, ...]) -> tuple[str, ...] | None:
+    """The paths of `--only` from the workspace's top; None when none was given, empty for the whole.
+
+    Raises UsageError for one that is not in the workspace.
+    """
+    if not wanted:
+        return None
+    found = []
+    for path in wanted:
+        below = (path if path.is_absolute() else workspace / path).resolve()
+        if not below.is_relative_to(workspace) or not below.exists():
+            raise UsageError(f"there is no {path} in {workspace}", hint="--only names a path of the workspace")
+        found.append(below.relative_to(workspace).as_posix())
+    return () if "." in found else tuple(sorted(set(found)))
 
 
 def _on_podman(

@@ -205,6 +205,28 @@ class Podman:
 
 
 @dataclass(frozen=True)
+class Sync:
+    """What travels between both sides."""
+
+    max_file_size: str = setting(kinds.QUANTITY, "8Gi", "A file that is larger does not travel.", loosens=True)
+    max_entries: int = setting(
+        kinds.COUNT, 2_000_000, "More files and directories than that on either side stop the sync.", loosens=True
+    )
+    max_size: str = setting(
+        kinds.QUANTITY, "64Gi", "More bytes than that in the pod's workspace stop the sync.", loosens=True
+    )
+    max_deletes: int = setting(
+        kinds.COUNT,
+        1000,
+        "More files than that are not removed at once without your word; nor half of all.",
+        loosens=True,
+    )
+    bandwidth: str = setting(kinds.QUANTITY, "0", "Bytes of file content in a second, each way; 0 does not limit it.")
+    ask_above: str = setting(kinds.QUANTITY, "1Gi", "A start asks before it sends more than that.", loosens=True)
+    max_history: str = setting(kinds.QUANTITY, "200M", "Of a larger git history only the last commits are sent.")
+
+
+@dataclass(frozen=True)
 class Terminal:
     """What `paude attach` lets through."""
 
@@ -263,6 +285,7 @@ class Settings:
     pod: Pod = field(default_factory=Pod)
     proxy: Proxy = field(default_factory=Proxy)
     egress: Egress = field(default_factory=Egress)
+    sync: Sync = field(default_factory=Sync)
     podman: Podman = field(default_factory=Podman)
     terminal: Terminal = field(default_factory=Terminal)
 

@@ -19,10 +19,16 @@ from paude.sync.shown import visible
 LISTED = 20
 
 
-async def decide(paths: Paths, workspace: Path) -> tuple[Outgoing, tuple[str, ...]]:
-    """What goes out by the rules as they are now, and what of it the last start did not send."""
-    chosen = await selection.outgoing(workspace)
+async def decide(
+    paths: Paths, workspace: Path, only: tuple[str, ...] | None = None
+) -> tuple[Outgoing, tuple[str, ...]]:
+    """What goes out by the rules as they are now, and what of it the last start did not send.
+
+    `only` confines it to some paths; None means the same as last time.
+    """
     before = load(paths, workspace)
+    confined = (before.only if before is not None else ()) if only is None else only
+    chosen = await selection.outgoing(workspace, confined)
     if before is None or before.ignores == chosen.ignores:
         return chosen, ()
     return chosen, await selection.newly_sent(workspace, before, chosen)
@@ -49,7 +55,8 @@ def load(paths: Paths, workspace: Path) -> Outgoing | None:
     """What the last start decided; None when there was none, or what was kept cannot be read."""
     try:
         found = json.loads(_file(paths, workspace).read_text("utf-8", "surrogateescape"))
-        return Outgoing(tuple(map(str, found["ignores"])), tuple(map(str, found["held_back"])))
+        words = (found["ignores"], found["held_back"], found.get("only", ()))
+        return Outgoing(*(tuple(map(str, one)) for one in words))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -59,6 +66,7 @@ def save(paths: Paths, workspace: Path, chosen: Outgoing) -> None:
     file = _file(paths, workspace)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = file.with_suffix(f".{os.getpid()}")
-    words = {"workspace": str(workspace), "ignores": chosen.ignores, "held_back": chosen.held_back}
+    facts = {"ignores": chosen.ignores, "held_back": chosen.held_back, "only": chosen.only}
+    words = {"workspace": str(workspace), **facts}
     fresh.write_text(json.dumps(words), "utf-8", "surrogateescape")
     fresh.replace(file)

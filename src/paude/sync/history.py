@@ -11,6 +11,8 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
@@ -23,6 +25,7 @@ from paude.sync.git import alone, answer, git, git_path, is_repository
 POD_REPOSITORY = "/workspace"
 # Refs of a bundle that name the commits at which a shallow history ends; bundles know no other way to say it.
 SHALLOW_REFS = "refs/paude/shallow"
+SHALLOW_DEPTH = 50
 _NO_HEAD = "couldn't find remote ref HEAD"
 
 
@@ -39,16 +42,43 @@ def prefix(name: str) -> str:
     return f"refs/paude/{name}"
 
 
-async def pack(workspace: Path, directory: Path) -> Path | None:
+async def size(workspace: Path) -> int:
+    """About how many bytes the history has, from git's own count; 0 without a repository."""
+    if not await is_repository(workspace):
+        return 0
+    counted = dict(line.split(": ", 1) for line in (await answer(workspace, "count-objects", "-v")).splitlines())
+    return 1024 * (int(counted.get("size", 0)) + int(counted.get("size-pack", 0)))
+
+
+async def pack(workspace: Path, directory: Path, *, limit: int = 0) -> Path | None:
     """Pack HEAD, branches and the tags that they reach into `directory`/history.bundle.
 
     None when there is no repository or no commit: the agent then works without history. The branch of HEAD comes
-    first, which is how the other end knows it.
+    first, which is how the other end knows it. Of a history of more than `limit` bytes (0: none is too large) only the
+    last commits of HEAD go out.
     """
-    head = await answer(workspace, "rev-parse", "--verify", "-q", "HEAD") if await is_repository(workspace) else ""
-    if not head:
+    if not await is_repository(workspace):
         return None
     await anyio.Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
+    if limit and await size(workspace) > limit and not await _shallow_ends(workspace):
+        with TemporaryDirectory(prefix="paude-history-", dir=directory) as short:
+            if await _shortened(workspace, Path(short)):
+                report.line(f"the git history is large: its last {SHALLOW_DEPTH} commits go out")
+                return await _packed(Path(short), directory)
+    return await _packed(workspace, directory)
+
+
+async def _shortened(workspace: Path, short: Path) -> bool:
+    """Make a repository of the last commits of HEAD; False when git cannot."""
+    source = f"file://{quote(str(await anyio.Path(workspace).resolve()))}"
+    options = ("--bare", "--no-tags", "--single-branch", f"--depth={SHALLOW_DEPTH}", "-q")
+    made = await git(workspace, "-c", "protocol.file.allow=always", "clone", *options, "--", source, short, check=False)
+    return made.returncode == 0
+
+
+async def _packed(workspace: Path, directory: Path) -> Path | None:
+    if not await answer(workspace, "rev-parse", "--verify", "-q", "HEAD"):
+        return None
     bundle = directory / "history.bundle"
     branch = await answer(workspace, "symbolic-ref", "-q", "HEAD")
     tags = await answer(workspace, "for-each-ref", "--format=%(refname)", "--merged=HEAD", "refs/tags")

@@ -8,17 +8,51 @@ directory, `**` alone between slashes is any number of parts; nothing below an i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 
+# What stands in brackets: anything at first, then no bracket; behind a backslash anything.
+_CLASS = re.compile(r"((?:\\.|[^\\\[])(?:\\.|[^\\\[\]])*)\]", re.DOTALL)
 _SPECIAL = re.compile(r"([\\*?\[\]{}!])")
 
 
 def literal(path: str) -> str:
     """The pattern that matches exactly `path` (relative to the root) and nothing else."""
     return "/" + _SPECIAL.sub(r"\\\1", path)
+
+
+def all_but(paths: Iterable[str]) -> tuple[str, ...]:
+    """Patterns that ignore everything except what lies at `paths`, below them, and the directories on the way there.
+
+    None of them releases anything, so they go together with any others.
+    """
+    wanted = [path.split("/") for path in paths]
+    return tuple(pattern for above in _ways(wanted) for pattern in _others(wanted, above))
+
+
+def _ways(wanted: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """The directories of which only a part is wanted."""
+    whole = {tuple(parts) for parts in wanted}
+    above = {tuple(parts[:depth]) for parts in wanted for depth in range(len(parts))}
+    return sorted(one for one in above if not any(one[:depth] in whole for depth in range(len(one) + 1)))
+
+
+def _others(wanted: Sequence[Sequence[str]], above: tuple[str, ...]) -> Iterator[str]:
+    """Patterns for all names in a directory but the wanted ones: globs know no other way to say `not`."""
+    names = {parts[len(above)] for parts in wanted if tuple(parts[: len(above)]) == above}
+    front = "".join(literal(part) for part in above) + "/"
+    for start in sorted({name[:length] for name in names for length in range(len(name) + 1)}):
+        following = {name[len(start)] for name in names if name.startswith(start) and len(name) > len(start)}
+        begun = front + literal(start).removeprefix("/")
+        if start and start not in names:
+            yield begun
+        yield f"{begun}[^{''.join(map(_in_class, sorted(following)))}]*" if following else f"{begun}?*"
+
+
+def _in_class(char: str) -> str:
+    return "\\" + char if char in "\\]^-[!{}," else char
 
 
 def from_git(lines: Iterable[str], directory: str = "") -> tuple[str, ...]:
@@ -174,9 +208,8 @@ def _token(part: str, at: int) -> tuple[str, int]:
 def _bracket(part: str, at: int) -> tuple[str, int]:
     start = at + 1
     negated = part[start : start + 1] in ("!", "^")
-    first = start + negated
-    end = part.find("]", first + 1)
-    if end < 0 or "\\" in part[first:end] or "[" in part[first:end]:
+    found = _CLASS.match(part, start + negated)
+    if found is None:
         raise ValueError("a bracket that cannot be read")
-    inner = re.sub(r"([\\\^&~|\]])", r"\\\1", part[first:end])
-    return f"(?!/)[{'^' if negated else ''}{inner}]", end + 1
+    inner = re.sub(r"\\(.)|([\^&~|\]])", lambda one: re.escape(one[1] or one[2]), found[1], flags=re.DOTALL)
+    return f"(?!/)[{'^' if negated else ''}{inner}]", found.end()

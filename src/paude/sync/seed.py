@@ -12,10 +12,11 @@ import zlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 
 from paude import report
-from paude.sync.selection import Outgoing
+from paude.sync.selection import Outgoing, Size
 from paude.sync.tree import Found, entries, stays_inside
 
 CHUNK = 1024 * 1024
@@ -25,22 +26,32 @@ _LONGEST_NAME = 100
 _LARGEST_SIZE = 8 * 1024**3 - 1
 _LEVEL = 1
 _WORTH_IT = 0.7
+# Headers of a file, and half a block that its content does not fill.
+_AROUND = 3 * _BLOCK + _BLOCK // 2
 
 
-async def tar_stream(workspace: Path, chosen: Outgoing) -> AsyncIterator[bytes]:
+async def tar_stream(
+    workspace: Path, chosen: Outgoing, size: Size | None = None, rate: int = 0
+) -> AsyncIterator[bytes]:
     """The content of `workspace` as pieces, made one at a time in a worker thread; gzipped where that pays.
 
-    Tells the bytes of the tree made so far as progress, and afterwards what could not be read.
+    Tells the bytes of the tree made so far as progress, of all of them where the `size` is known, and afterwards what
+    could not be read. `rate` is the most bytes a second; 0 for any.
     """
+    total = size.bytes + size.files * _AROUND if size is not None else None
+    began, sent = anyio.current_time(), 0
     unreadable: list[str] = []
     pieces = _packed(_gathered(_records(workspace, chosen, unreadable)))
     made = 0
     while piece := await anyio.to_thread.run_sync(next, pieces, None):
-        size, packed = piece
+        count, packed = piece
         if packed:
             yield packed
-        made += size
-        report.progress(made, None, "bytes")
+            sent += len(packed)
+        made += count
+        report.progress(made if total is None else min(made, total), total, "bytes")
+        if rate:
+            await anyio.sleep_until(began + sent / rate)
     for path in unreadable[:10]:
         report.line(f"not sent, because it cannot be read: {path}")
     if len(unreadable) > 10:

@@ -23,15 +23,38 @@ OWN_RULES = ".paudeignore"
 # Version control, as a directory or (worktrees, submodules) as a file; and what is native code for this machine only.
 NEVER = (".[gG][iI][tT]", ".hg", ".svn", ".jj", ".bzr", "_darcs", "CVS/")
 _LIST = ("ls-files", "-z", "--exclude-standard")
-BY_DEFAULT = ("node_modules/", ".venv/", "__pycache__/", ".DS_Store")
+# Dependencies and what builds leave behind: large, made again at any time, and often native code for this machine.
+BY_DEFAULT = (
+    "node_modules/",
+    ".venv/",
+    "__pycache__/",
+    ".DS_Store",
+    "bower_components/",
+    ".tox/",
+    ".nox/",
+    ".mypy_cache/",
+    ".pytest_cache/",
+    ".ruff_cache/",
+    ".gradle/",
+    ".terraform/",
+    ".next/",
+    ".nuxt/",
+    ".svelte-kit/",
+    ".parcel-cache/",
+    ".turbo/",
+)
 
 
 @dataclass(frozen=True)
 class Outgoing:
-    """What of a workspace stays at home: `ignores` in mutagen's syntax, `held_back` the files that look secret."""
+    """What of a workspace stays at home: `ignores` in mutagen's syntax, `held_back` the files that look secret.
+
+    `only` are the paths to which the user confined it, none for all.
+    """
 
     ignores: tuple[str, ...]
     held_back: tuple[str, ...]
+    only: tuple[str, ...] = ()
 
     def matcher(self) -> Matcher:
         """The rules as something that can be asked."""
@@ -65,10 +88,22 @@ def check_workspace(workspace: Path) -> Path:
     return found
 
 
-async def outgoing(workspace: Path) -> Outgoing:
-    """Decide what goes out of `workspace`, by its files as they are now."""
+async def outgoing(workspace: Path, only: tuple[str, ...] = ()) -> Outgoing:
+    """Decide what goes out of `workspace`, by its files as they are now; of all, or of the paths `only`."""
     ignored = await _ignored_by_git(workspace)
-    return await anyio.to_thread.run_sync(_decide, workspace, ignored)
+    return await anyio.to_thread.run_sync(_decide, workspace, ignored, only)
+
+
+def left_by_default(workspace: Path) -> tuple[str, ...]:
+    """The directories of dependencies and builds that stay here without a rule of the user's, from the upper levels."""
+    rules = Matcher(BY_DEFAULT)
+    found = []
+    for directory in (workspace, *(d for d in workspace.iterdir() if d.is_dir() and not d.is_symlink())):
+        if rules.ignored(directory.name, directory=True):
+            continue
+        names = [d.name for d in directory.iterdir() if d.is_dir() and not d.is_symlink()]
+        found += [str((directory / n).relative_to(workspace)) for n in names if rules.ignored(n, directory=True)]
+    return tuple(sorted(found))
 
 
 async def measure(workspace: Path, chosen: Outgoing) -> Size:
@@ -122,14 +157,15 @@ def _paths(listing: bytes) -> tuple[str, ...]:
     return tuple(os.fsdecode(p) for p in listing.split(b"\0") if p)
 
 
-def _decide(workspace: Path, git: _Git) -> Outgoing:
+def _decide(workspace: Path, git: _Git, only: tuple[str, ...]) -> Outgoing:
     by_git = [*BY_DEFAULT, *_rules(workspace, git), *(f"!{patterns.literal(path)}" for path in git.tracked)]
     guessed = secrets.patterns()
     own = _read_rules(workspace / OWN_RULES, "")
-    search = _Search((*by_git, *own, *NEVER), (*by_git, *guessed, *own, *NEVER), own)
+    never = (*patterns.all_but(only), *NEVER)
+    search = _Search((*by_git, *own, *never), (*by_git, *guessed, *own, *never), own)
     by_name, by_content = search.of(workspace)
-    final = (*by_git, *guessed, *(patterns.literal(path) for path in by_content), *own, *NEVER)
-    return Outgoing(final, tuple(sorted((*by_name, *by_content))))
+    final = (*by_git, *guessed, *(patterns.literal(path) for path in by_content), *own, *never)
+    return Outgoing(final, tuple(sorted((*by_name, *by_content))), only)
 
 
 def _rules(workspace: Path, git: _Git) -> list[str]:

@@ -61,7 +61,7 @@ async def create(
     """
     other, allowed = beta or endpoint(name), limits or Limits()
     known = await _find(paths, name)
-    if known is not None and (fresh or not _same(known, workspace, outgoing, allowed)):
+    if known is not None and (fresh or not await _same(paths, known, workspace, outgoing, allowed)):
         await terminate(paths, name)
         known = None
     if known is None:
@@ -111,11 +111,12 @@ def _session(name: str) -> str:
     return f"paude-{name}"
 
 
-def _same(known: dict[str, Any], workspace: Path, outgoing: Outgoing, limits: Limits) -> bool:
+async def _same(paths: Paths, known: dict[str, Any], workspace: Path, outgoing: Outgoing, limits: Limits) -> bool:
     rules = tuple((known.get("ignore") or {}).get("paths") or ())
-    most = (known.get("maximumEntryCount"), known.get("maximumStagingFileSize"))
     where = (known.get("alpha") or {}).get("path")
-    return rules == outgoing.ignores and where == str(workspace) and most == (limits.entries, limits.file_bytes)
+    made_with = await anyio.to_thread.run_sync(_read, _file(paths, "limits", known))
+    options = made_with.get("options", Limits().options)
+    return rules == outgoing.ignores and where == str(workspace) and options == limits.options
 
 
 async def first_cycle(paths: Paths, name: str) -> SyncState:
@@ -264,10 +265,10 @@ def _write(file: Path, text: str) -> None:
 
 
 async def _with_report(paths: Paths, one: dict[str, Any]) -> SyncState:
-    return parse(one, await anyio.to_thread.run_sync(_read_report, _file(paths, "reports", one)))
+    return parse(one, await anyio.to_thread.run_sync(_read, _file(paths, "reports", one)))
 
 
-def _read_report(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_bytes())
     except (OSError, ValueError):
