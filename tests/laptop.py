@@ -19,13 +19,14 @@ class Laptop:
     home: Path
     state: Path
     env: dict[str, str] = field(repr=False)
+    program: tuple[str, ...] = (sys.executable, "-m", "paude")
 
     def paude(
         self, *words: str, code: int | None = 0, cwd: Path | None = None, timeout: float = START_S, **env: str
     ) -> subprocess.CompletedProcess[str]:
         """Run `paude`; the exit code must be `code` (None: any)."""
         done = subprocess.run(
-            [sys.executable, "-m", "paude", *words],
+            [*self.program, *words],
             env={**self.env, **env},
             cwd=cwd or self.home,
             stdin=subprocess.DEVNULL,
@@ -40,7 +41,7 @@ class Laptop:
     def popen(self, *words: str, **env: str) -> subprocess.Popen[str]:
         """Start `paude` in a session of its own, to be killed or interrupted."""
         return subprocess.Popen(
-            [sys.executable, "-m", "paude", *words],
+            [*self.program, *words],
             env={**self.env, **env},
             cwd=self.home,
             stdin=subprocess.DEVNULL,

@@ -6,6 +6,8 @@ it: `python tests/podman_images.py`, with the settings that builds read from the
 
 from __future__ import annotations
 
+import sys
+
 import anyio
 
 from paude.images import ensure
@@ -20,6 +22,7 @@ async def main() -> None:
         tag = await ensure.tag_of(image, settings)
         if not await in_storage(local_name(image, tag)):
             await build(image, tag, settings)
+        sys.stdout.write(f"{local_name(image, tag)}\n")
 
 
 if __name__ == "__main__":

@@ -54,12 +54,13 @@ def _settings(name: str, text: str) -> dict[str, str]:
     return {"CONTAINERS_CONF": str(file)}
 
 
-def build_images(env: Mapping[str, str]) -> None:
-    """Build what is missing of the images, with the environment of a machine."""
+def build_images(env: Mapping[str, str]) -> list[str]:
+    """Build what is missing of the images, with the environment of a machine; gives their names."""
     words = [sys.executable, str(Path(__file__).parent / "podman_images.py")]
     own = {**env, **_settings("builds", _BUILDS)}
     done = subprocess.run(words, env=own, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.split()
 
 
 def things(name: str = "paude-") -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from paude import process
@@ -20,9 +20,10 @@ SERVER = "podman"
 
 @dataclass(frozen=True)
 class Engine:
-    """The podman of this user; the calls know nothing of sessions."""
+    """The podman of this user; the calls know nothing of sessions. `images` are paude's own, if asked for."""
 
     version: str = ""
+    images: frozenset[str] = frozenset()
 
     @property
     def location(self) -> Location:
@@ -94,6 +95,17 @@ class Engine:
             raise missing() from exc
         except CommandFailed as exc:
             raise reasons.error(exc.stderr, "tell its events") from exc
+
+
+async def usable() -> Engine:
+    """The engine for what makes new things: it has been seen at work, and paude's images are known.
+
+    Raises ToolMissing, or what podman's complaint means.
+    """
+    found = await connect()
+    mine = ("--filter", "reference=localhost/paude-*", "--noheading", "--format", "{{.Repository}}:{{.Tag}}")
+    images = await found.run("images", *mine, doing="be used on this machine")
+    return replace(found, images=frozenset(images.split()))
 
 
 async def connect() -> Engine:

@@ -25,7 +25,7 @@ from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.errors import Leftover, NameTaken, PaudeError, PodFailed
 from paude.images import ensure
-from paude.images.build import BuildSettings, build, in_storage, local_name
+from paude.images.build import BuildSettings, build, local_name
 from paude.images.context import ImageSpec
 from paude.settings import Paths
 from paude.ssh.session_keys import SessionKeys
@@ -93,8 +93,8 @@ class Start:
         self._paths = paths
 
     async def connect(self) -> Engine:
-        """Find podman, and see that it will do."""
-        return await engine.connect()
+        """Find podman, and see that it works."""
+        return await engine.usable()
 
     @asynccontextmanager
     async def claim_volume(self, podman: Engine) -> AsyncIterator[Place]:
@@ -179,20 +179,20 @@ class Start:
 
     async def build_gate_image(self, podman: Engine) -> str:
         """The gate's image in the local storage."""
-        return await self._built(self._request.gate_image)
+        return await self._built(podman, self._request.gate_image)
 
     async def build_agent_image(self, podman: Engine) -> str:
         """The agent's image in the local storage."""
-        return await self._built(self._request.agent_image)
+        return await self._built(podman, self._request.agent_image)
 
     async def build_proxy_image(self, podman: Engine) -> str:
         """The proxy's image in the local storage."""
-        return await self._built(self._request.proxy_image) if self._request.walled else ""
+        return await self._built(podman, self._request.proxy_image) if self._request.walled else ""
 
-    async def _built(self, image: ImageSpec) -> str:
+    async def _built(self, podman: Engine, image: ImageSpec) -> str:
         tag = await ensure.tag_of(image, self._request.build)
         name = local_name(image, tag)
-        return name if await in_storage(name) else await build(image, tag, self._request.build)
+        return name if name in podman.images else await build(image, tag, self._request.build)
 
     @asynccontextmanager
     async def run_proxy(self, place: Place, image: str, sockets: None) -> AsyncIterator[Watch]:
