@@ -65,9 +65,12 @@ def claude() -> Iterator[Claude]:
     if not available():
         pytest.skip("needs podman and the base image")
     with alone() as place, tempfile.TemporaryDirectory(prefix="pc-") as cache, machine(Path(cache)) as laptop:
+        put(laptop.home / ".claude/CLAUDE.md", "my own instructions\n")
+        put(laptop.home / ".claude/settings.json", json.dumps({"hooks": {"Stop": []}, "env": {"X": CANARY}}))
+        put(laptop.home / ".claude/.credentials.json", json.dumps({"claudeAiOauth": {"refreshToken": CANARY}}))
         laptop.env |= _login(laptop.home) | {
             "PAUDE_PODMAN_NETWORK": f"ns:{place.namespace}",
-            "PAUDE_EXTRA_CA": str(place.world.ca_path),
+            "PAUDE_EGRESS_CA_BUNDLE": str(place.world.ca_path),
         }
         name = "claude"
         workspace = laptop.workspace("project")
@@ -77,25 +80,30 @@ def claude() -> Iterator[Claude]:
 
 def _login(home: Path) -> dict[str, str]:
     """A developer who uses Vertex: his long-lived login, and what his Claude Code is told by its environment."""
-    adc = home / ".config/gcloud/application_default_credentials.json"
-    adc.parent.mkdir(parents=True)
-    adc.write_text(
-        json.dumps(
-            {
-                "type": "authorized_user",
-                "client_id": f"lives-{LIFE_S}-seconds",
-                "client_secret": f"secret-{CANARY}",
-                "refresh_token": CANARY,
-                "token_uri": f"https://{model.TOKENS}/token",
-            }
-        )
-    )
+    put(home / ".config/gcloud/application_default_credentials.json", _adc(CANARY, LIFE_S))
     return {
         "CLAUDE_CODE_USE_VERTEX": "1",
         "ANTHROPIC_VERTEX_PROJECT_ID": "demo-project",
         "CLOUD_ML_REGION": "us-east5",
         "ANTHROPIC_VERTEX_BASE_URL": f"https://{model.VERTEX}/v1",
     }
+
+
+def _adc(token: str, life_s: int) -> str:
+    return json.dumps(
+        {
+            "type": "authorized_user",
+            "client_id": f"lives-{life_s}-seconds",
+            "client_secret": f"secret-{token}",
+            "refresh_token": token,
+            "token_uri": f"https://{model.TOKENS}/token",
+        }
+    )
+
+
+def put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 def test_it_answers_the_words_that_were_typed_and_asks_nothing_before(claude: Claude) -> None:
@@ -146,6 +154,50 @@ def test_the_long_lived_login_goes_to_its_own_service_alone(claude: Claude) -> N
         assert CANARY not in text
     for part in ("gate", "agent", "proxy"):
         assert CANARY not in podman("logs", f"paude-{claude.name}-{part}")
+
+
+def test_the_users_instructions_are_there_and_his_hooks_and_login_are_not(claude: Claude) -> None:
+    there = claude.laptop.inside(claude.name, "cd ~/.claude; cat CLAUDE.md; ls -A").split("\n")
+    assert there[0] == "my own instructions"
+    assert ".credentials.json" not in there
+    assert "settings.json" not in there, "there was nothing harmless in it"
+
+
+def test_a_renewed_login_counts_at_once_while_the_agent_runs(claude: Claude) -> None:
+    put(claude.laptop.home / ".config/gcloud/application_default_credentials.json", _adc(f"new-{CANARY}", 3600))
+
+    told = claude.laptop.paude("credentials", "refresh", claude.name)
+
+    assert CANARY not in told.stdout + told.stderr
+    claude.type("third question")
+    third = eventually(lambda: claude.calls("third question"), 60, "the third question at the API")[-1]
+    given = next(one for one in claude.tokens() if one["token"] == third["bearer"])
+    assert given["life"] == 3600
+    status = json.loads(claude.laptop.paude("status", claude.name, "-o", "json").stdout)
+    assert status["gate"]["credentials"]["kind"] == "authorized_user"
+    assert status["gate"]["credentials"]["failure"] == ""
+
+
+def test_a_login_that_was_revoked_is_told_without_showing_it(claude: Claude) -> None:
+    file = claude.laptop.home / ".config/gcloud/application_default_credentials.json"
+    before = file.read_text()
+    put(file, _adc(model.REVOKED, 3600))
+
+    told = claude.laptop.paude("credentials", "refresh", claude.name, code=1)
+
+    assert "invalid_grant" in told.stderr
+    assert model.REVOKED not in told.stderr
+    put(file, before)
+    claude.laptop.paude("credentials", "refresh", claude.name)
+
+
+def test_the_conversation_goes_on_in_new_containers(claude: Claude) -> None:
+    claude.laptop.paude("stop", claude.name, "--keep-workspace")
+    claude.laptop.paude("start", str(claude.laptop.home / "project"), "--detach", "--", "--continue")
+
+    claude.shows("third question")
+    claude.type("fourth question")
+    eventually(lambda: claude.calls("fourth question"), 60, "the fourth question at the API")
 
 
 def _forms(text: str) -> list[bytes]:

@@ -165,27 +165,6 @@ async def test_a_setting_of_the_model_must_make_sense(own: dict[str, str], home:
         await discover(environment(ANTHROPIC_API_KEY="k", **own), home, workspace)
 
 
-CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-
-
-async def test_the_users_authorities_go_to_both_ends(home: Path, workspace: Path, tmp_path: Path) -> None:
-    named = put(tmp_path / "ca.pem", CERTIFICATE)
-
-    given = parcel(await discover(environment(PAUDE_EXTRA_CA=str(named)), home, workspace), consent=False)
-
-    assert (given.agent["ca.pem"], given.gate["ca.pem"]) == (CERTIFICATE, CERTIFICATE)
-
-
-@pytest.mark.parametrize("content", [b"nothing", CERTIFICATE + b"-----BEGIN PRIVATE KEY-----\n" + CANARY.encode()])
-async def test_a_private_key_is_no_authority(content: bytes, home: Path, workspace: Path, tmp_path: Path) -> None:
-    named = put(tmp_path / "ca.pem", content)
-
-    with pytest.raises(SettingsError, match="PAUDE_EXTRA_CA") as caught:
-        await discover(environment(PAUDE_EXTRA_CA=str(named)), home, workspace)
-
-    assert CANARY not in str(caught.value)
-
-
 async def test_google_credentials_stay_home_unless_claude_uses_vertex(home: Path, workspace: Path) -> None:
     put(adc_of(home), USER)
 

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 TOKENS, VERTEX, API = "oauth2.test", "us-east5-aiplatform.test", "api.model.test"
+REVOKED = "a-login-that-was-revoked"
 _LIFE = re.compile(r"lives-([0-9]+)-seconds")
 _LIFE_S = 3600
 
@@ -43,6 +44,8 @@ class Stub:
         return None
 
     def _token(self, form: Mapping[str, list[str]]) -> Reply:
+        if form.get("refresh_token") == [REVOKED]:
+            return Reply(b'{"error": "invalid_grant", "error_description": "revoked"}', status="400 Bad Request")
         token = f"ya29.short-lived-{next(self._numbers)}"
         named = _LIFE.fullmatch(form.get("client_id", [""])[0])
         life = int(named[1]) if named else _LIFE_S

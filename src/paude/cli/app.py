@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar, cast
 
 import typer
 from typer.core import TyperGroup
@@ -19,6 +19,7 @@ from typer.main import get_command
 
 from paude import __version__
 from paude.errors import Interrupted, PaudeError
+from paude.redaction import Redacted
 
 T = TypeVar("T")
 
@@ -63,6 +64,7 @@ VERBS = {
     "blocked": ("blocked", "Show what was refused to a session, and the command that would allow it."),
     "egress": ("egress", "Show what a session may reach."),
     "verify": ("verify", "Prove a session's wall now: every probe, one line each."),
+    "credentials": ("credentials", "Give a session the credentials that this machine has now: refresh."),
     "logs": ("logs", "Print the log of one container of a session's pod."),
     "config": ("config", "Show what is set, and where each value comes from."),
     "ssh-config": ("ssh_config", "Print the line for ~/.ssh/config that makes sessions known to ssh."),
@@ -111,6 +113,7 @@ def passed_on() -> tuple[str, ...]:
 def run() -> None:
     """Parse the words and run the verb; the entry point of the program."""
     words = sys.argv[1:]
+    sys.stdout, sys.stderr = cast(TextIO, Redacted(sys.stdout)), cast(TextIO, Redacted(sys.stderr))
     if "--" in words:
         # Split here: the parser would hand the first of them to an optional argument of the verb.
         cut = words.index("--")

@@ -42,6 +42,7 @@ class Row:
     wall: str
     owner: str
     uid: str
+    credentials_expire: str = ""
 
 
 def sessions(
@@ -77,16 +78,25 @@ def overview() -> None:
 def show(rows: list[Row], *, wide: bool, headers: bool) -> None:
     """The rows as a table, the most recent first."""
     columns = ["NAME", "STATE", "AGENT", "AGE", "WORKSPACE"] + (
-        ["NAMESPACE", "SERVER", "WALL", "OWNER"] if wide else []
+        ["NAMESPACE", "SERVER", "WALL", "OWNER", "CREDENTIALS"] if wide else []
     )
     lines = []
     for row in rows:
         line = [row.name, row.state, row.agent, age(row.age_s), row.workspace]
-        lines.append(line + ([row.namespace, row.server, row.wall, row.owner] if wide else []))
+        lines.append(line + ([row.namespace, row.server, row.wall, row.owner, good(row)] if wide else []))
     printed.table(columns, lines, headers=headers)
     for row in rows:
         if row.reason and row.state not in {"running", "starting"}:
             say(f"{row.name}: {row.reason}")
+        if good(row) == "expired":
+            say(
+                f"{row.name}: what its agent works with has expired; log in, and `paude credentials refresh {row.name}`"
+            )
+
+
+def good(row: Row) -> str:
+    """How long what the agent works with is good."""
+    return left(row.credentials_expire, datetime.now(UTC))
 
 
 def age(seconds: float) -> str:
@@ -132,7 +142,8 @@ async def _collect() -> tuple[list[Row], list[str]]:
             tasks.start_soon(ask_podman)
         for target in _targets(paths, settings, troubles, alone=not here):
             tasks.start_soon(ask, target)
-    rows = {(one.server, one.namespace, one.name): _row(one) for one in listed}
+    ends = _ends(paths)
+    rows = {(one.server, one.namespace, one.name): _row(one, ends.get(one.uid, "")) for one in listed}
     return sorted(rows.values(), key=lambda row: (row.age_s, row.name)), troubles
 
 
@@ -179,7 +190,25 @@ def _targets(paths: Paths, settings: Settings, troubles: list[str], *, alone: bo
     return list(found.values())
 
 
-def _row(one: Listed) -> Row:
+def _ends(paths: Paths) -> dict[str, str]:
+    """When what a session works with ends, by the session's uid, as far as this machine knows."""
+    from paude.sessions import records
+    from paude.sessions.records import Record
+
+    known = (found for found in records.load_all(paths) if isinstance(found, Record))
+    return {record.uid: record.expires for record in known if record.expires}
+
+
+def left(expires: str, now: datetime) -> str:
+    """How long credentials are good, in the words of a column; empty for those without an end."""
+    try:
+        seconds = (datetime.fromisoformat(expires) - now).total_seconds()
+    except (ValueError, TypeError):
+        return ""
+    return age(seconds) if seconds > 0 else "expired"
+
+
+def _row(one: Listed, expires: str) -> Row:
     try:
         made = datetime.fromisoformat(one.created_at.replace("Z", "+00:00"))
     except ValueError:
@@ -196,4 +225,5 @@ def _row(one: Listed) -> Row:
         wall=one.wall,
         owner=one.owner,
         uid=one.uid,
+        credentials_expire=expires,
     )

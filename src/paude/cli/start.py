@@ -61,6 +61,7 @@ def start(
         typer.Option("--egress-firewall", help="Also an EgressFirewall for all pods of the namespace."),
     ] = None,
     allow_network: Annotated[bool, typer.Option(help="No wall at all: the agent may reach anything.")] = False,
+    mcp_secrets: Annotated[bool, typer.Option(help="Your MCP servers keep their secrets in the session.")] = False,
     storage: Annotated[str | None, typer.Option(help="The size of the workspace's volume; else 10Gi.")] = None,
     storage_class: options.StorageClass = None,
     cpu: Annotated[str | None, typer.Option(help="The agent's limit of processors; else 4.")] = None,
@@ -84,6 +85,7 @@ def start(
 
     What no flag says is taken from PAUDE_… variables, the workspace's paude.json and your own settings: paude config.
     """
+    from paude.cli.gift import gift_for
     from paude.plans.request import Wishes
     from paude.settings import Paths, read
 
@@ -121,7 +123,7 @@ def start(
     )
     if not dry_run:
         _agree_to_settings(settled, workspace, yes)
-    gift = _gift(wishes, yes or dry_run)
+    gift = gift_for(wishes.settings.agent, workspace, mcp_secrets=mcp_secrets, yes=yes or dry_run)
     if dry_run:
         put(_describe(wishes, gift))
         return
@@ -231,53 +233,3 @@ async def _start(wishes: Wishes, gift: Gift, timeout: float, timings: bool, prog
         say(f"{measured.makespan_s:.2f} s in all; critical path {measured.critical_s:.2f} s:")
         say("  " + " → ".join(measured.critical_path))
     return prepared.laptop.name
-
-
-def _gift(wishes: Wishes, yes: bool) -> Gift:
-    """What this machine has for the agent; what is long-lived and would lie with the agent needs a yes, once."""
-    from paude.credentials import authorities, onboarding
-    from paude.credentials import found as credentials
-    from paude.images.agents import agent
-    from paude.plans.request import Gift
-
-    if wishes.settings.agent == "shell":
-        shared = {name: os.environ[name] for name in (authorities.VARIABLE,) if name in os.environ}
-        found = in_loop(lambda: credentials.discover(shared, Path("/nonexistent"), wishes.workspace))
-        given = credentials.parcel(found, consent=True)
-        return Gift(given.agent, given.gate)
-    presets = agent(wishes.settings.agent, "linux/amd64").presets
-    found = in_loop(lambda: credentials.discover(os.environ, Path.home(), wishes.workspace))
-    for line in found.summary():
-        say(f"for the agent: {line}")
-    consent = yes or _consents(found.needs_consent)
-    given = credentials.parcel(found, consent)
-    egress = found.egress
-    return Gift(
-        {**given.agent, **onboarding.claude(found, consent=consent)},
-        given.gate,
-        expires=found.expires.isoformat(timespec="seconds") if found.expires else "",
-        presets=(*egress.presets, *egress.hosts) or presets,
-    )
-
-
-def _consents(sentences: tuple[str, ...]) -> bool:
-    """Ask once for each kind of secret; the answer is remembered on this machine."""
-    import hashlib
-
-    from paude.settings import Paths
-
-    if not sentences:
-        return True
-    known = Paths.from_environment().state / "consent"
-    mark = hashlib.sha256("\n".join(sentences).encode()).hexdigest()
-    if known.exists() and mark in known.read_text().split():
-        return True
-    for sentence in sentences:
-        say(sentence)
-    if not sys.stdin.isatty():
-        raise UsageError("somebody has to agree to that", hint="give --yes, or take the credentials away")
-    if not typer.confirm("Give it to the agent?", err=True):
-        return False
-    with known.open("a") as file:
-        file.write(f"{mark}\n")
-    return True

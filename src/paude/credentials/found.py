@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from paude.credentials import anthropic, authorities, identity, model, vertex
+from paude.credentials import anthropic, identity, model, vertex
 from paude.credentials.anthropic import AnthropicKey
 from paude.credentials.identity import GitIdentity
 from paude.credentials.model import Model
@@ -49,7 +49,6 @@ class Found:
     vertex: Vertex | None = None
     git_identity: GitIdentity | None = None
     model: Model = field(default_factory=Model)
-    authorities: bytes = field(default=b"", repr=False)
 
     @property
     def needs_consent(self) -> tuple[str, ...]:
@@ -89,8 +88,6 @@ class Found:
             lines.append(f"access tokens; {_KINDS[self.vertex.kind]}, from {self.vertex.origin}, stays with the gate")
         if self.model.host:
             lines.append(f"the model answers at {self.model.host}")
-        if self.authorities:
-            lines.append(f"certificates to trust, from {authorities.VARIABLE}")
         if self.git_identity is not None:
             lines.append(f"git identity {self.git_identity.name} <{self.git_identity.email}>")
         return tuple(lines)
@@ -106,13 +103,13 @@ async def discover(environ: Mapping[str, str], home: Path, workspace: Path, *, n
     key = None if google else anthropic.find(environ, home, now or datetime.now(UTC))
     chosen = model.find(environ, "vertex" if google else "anthropic") if google or key else Model()
     own = await identity.find(environ, home, workspace)
-    return Found(key, google, own, chosen, authorities.find(environ))
+    return Found(key, google, own, chosen)
 
 
 def parcel(found: Found, consent: bool) -> Parcel:
     """The data of the session's Secrets; without `consent` they lack what `needs_consent` speaks of.
 
-    The keys: `env.NAME` becomes the agent's variable NAME; `gitconfig`, `ca.pem` and `adc.json` are files.
+    The keys: `env.NAME` becomes the agent's variable NAME; `gitconfig` and `adc.json` are files.
     """
     agent: dict[str, bytes] = {}
     gate: dict[str, bytes] = {}
@@ -124,8 +121,6 @@ def parcel(found: Found, consent: bool) -> Parcel:
         agent |= _variables(_vertex_variables(found.vertex))
     if found.git_identity is not None:
         agent["gitconfig"] = found.git_identity.gitconfig()
-    if found.authorities:
-        agent["ca.pem"] = gate["ca.pem"] = found.authorities
     return Parcel({**agent, **_variables(found.model.variables)}, gate)
 
 

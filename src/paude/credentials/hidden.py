@@ -5,6 +5,8 @@ from __future__ import annotations
 import hmac
 from typing import NoReturn
 
+from paude import redaction
+
 
 class Hidden:
     """A secret that no repr, message, log line or pickle shows; `reveal` is the only way to it."""
@@ -13,6 +15,7 @@ class Hidden:
 
     def __init__(self, value: bytes) -> None:
         self._value = value
+        redaction.hold(value)
 
     def reveal(self) -> bytes:
         """The secret itself: for the one place that hands it on."""

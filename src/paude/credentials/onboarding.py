@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from paude.credentials.claude_home import ClaudeHome
 from paude.credentials.found import Found
 
 WORKSPACE = "/workspace"
+_NOTHING = ClaudeHome()
 _KEY_TAIL = 20  # Claude Code remembers an approved API key by its last 20 characters
 
 
-def claude(found: Found, *, consent: bool) -> dict[str, bytes]:
-    """Claude Code's own file: onboarding done, the workspace trusted, a key that the user agreed to approved.
+def claude(found: Found, own: ClaudeHome = _NOTHING, *, consent: bool) -> dict[str, bytes]:
+    """Claude Code's own file: onboarding done, the workspace trusted, a key that the user agreed to approved; and what
+    goes along of the user's own.
 
     The container is the wall that the question about trust is for.
     """
@@ -24,4 +27,7 @@ def claude(found: Found, *, consent: bool) -> dict[str, bytes]:
     if key is not None and consent and key.variable == "ANTHROPIC_API_KEY":
         tail = key.value.reveal().decode("utf-8", "replace")[-_KEY_TAIL:]
         answers["customApiKeyResponses"] = {"approved": [tail], "rejected": []}
-    return {"home..claude.json": json.dumps(answers).encode()}
+    if own.servers:
+        answers["mcpServers"] = {name: dict(one.definition) for name, one in own.servers.items()}
+    tree = {"tree.tar.gz": own.tree} if own.tree else {}
+    return {"home..claude.json": json.dumps(answers).encode(), **tree}

@@ -13,8 +13,8 @@ from paude.errors import SettingsError
 LARGEST = 64 * 1024
 
 
-def read(path: Path, what: str, *, largest: int = LARGEST) -> bytes:
-    """The content of `path`, called `what` in messages; a file of 1 to `largest` bytes. Raises SettingsError."""
+def read(path: Path, what: str) -> bytes:
+    """The content of `path`, called `what` in messages. Raises SettingsError unless it is a file of 1 B to 64 KiB."""
     try:
         # Opened without blocking: a FIFO has no writer to wait for.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -23,13 +23,13 @@ def read(path: Path, what: str, *, largest: int = LARGEST) -> bytes:
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise _bad(what, path, "it is no regular file")
-        data = os.read(handle, largest + 1)
+        data = os.read(handle, LARGEST + 1)
     except OSError as exc:
         raise _bad(what, path, exc.strerror) from exc
     finally:
         os.close(handle)
-    if len(data) > largest:
-        raise _bad(what, path, f"it is larger than {largest // 1024} KiB")
+    if len(data) > LARGEST:
+        raise _bad(what, path, f"it is larger than {LARGEST // 1024} KiB")
     if not data.strip():
         raise _bad(what, path, "it is empty")
     return data

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from paude import redaction
 from paude.errors import SettingsError
 
 # The grammar of the OCI distribution specification, without digests and tags.
@@ -24,6 +25,9 @@ class Login:
 
     user: str
     password: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        redaction.hold(self.password)
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ import anyio.to_thread
 from paude.backends.base import PODMAN
 from paude.backends.podman.start import Request as PodmanRequest
 from paude.egress.allowlist import Allowlist
+from paude.egress.company import Company
 from paude.engine import Plan
 from paude.engine.events import Emit
 from paude.errors import NameTaken, PaudeError
-from paude.plans import start, stop
+from paude.plans import refresh, start, stop
 from paude.plans.homecoming import Homecoming
-from paude.plans.request import Prepared
+from paude.plans.request import Gift, Prepared, trusting
 from paude.plans.running import Recorder, committed
 from paude.sessions import progress, records
 from paude.sessions.records import Record
@@ -139,6 +140,30 @@ async def _changed(
         async with committed(plan, Recorder(emit), limit_s) as outputs:
             now = outputs[plan["look"]]
     return now.allowlist, change.wanted(now)
+
+
+async def refresh_credentials(
+    record: Record, paths: Paths, gift: Gift, display: OpenDisplay, *, limit_s: float
+) -> None:
+    """Give a session other credentials while it runs; the command may be repeated. Raises StepFailed or TimedOut."""
+    with records.locked(paths, record.name):
+        plan = _refresh_plan(record, paths, gift)
+        with display(plan) as emit:
+            async with committed(plan, Recorder(emit), limit_s):
+                pass
+
+
+def _refresh_plan(record: Record, paths: Paths, gift: Gift) -> Plan:
+    gift = trusting(gift, Company.from_json(record.company))
+    ends = refresh.BothEnds(record, paths, gift)
+    contents = {"credentials": gift.files, "kept": gift.kept}
+    if record.backend == PODMAN:
+        from paude.backends.podman.renew import Renew as PodmanRenew
+
+        return refresh.on_podman(PodmanRenew(record, paths, contents), ends)
+    from paude.backends.kubernetes.renew import Renew
+
+    return refresh.on_kubernetes(Renew(record, paths, contents), ends)
 
 
 async def take_down(record: Record, paths: Paths, display: OpenDisplay, *, keep_volume: bool, limit_s: float) -> None:

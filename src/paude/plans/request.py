@@ -131,7 +131,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
         committed=resumed is not None,
         expires=gift.expires,
     )
-    gift = replace(gift, files={**gift.files, **_trust(company)})
+    gift = trusting(gift, company)
     laptop = Laptop(
         record,
         resumed is None,
@@ -328,6 +328,9 @@ def _company(settings: Settings) -> Company:
     return Company.of(of.parent_proxy, of.private_allow, Path(of.ca_bundle) if of.ca_bundle else None)
 
 
-def _trust(company: Company) -> Mapping[str, bytes]:
-    """The company's authorities, for the agent's programs; the agent's container joins them to its own."""
-    return {TRUST_FILE: company.ca_bundle.encode()} if company.ca_bundle else {}
+def trusting(gift: Gift, company: Company) -> Gift:
+    """The gift with the company's authorities, for the agent's programs and for the gate where it makes tokens."""
+    if not company.ca_bundle:
+        return gift
+    trust = {TRUST_FILE: company.ca_bundle.encode()}
+    return replace(gift, files={**gift.files, **trust}, kept={**gift.kept, **trust} if gift.kept else {})

@@ -3,10 +3,8 @@ package agent
 import (
 	"strings"
 
-	"paude/pod/internal/given"
 	"paude/pod/internal/passwd"
 	"paude/pod/internal/paths"
-	"paude/pod/internal/say"
 )
 
 // What children get when the pod's template does not say otherwise.
@@ -40,11 +38,7 @@ func environment(outer []string) []string {
 			kept = append(kept, pair[0]+"="+pair[1])
 		}
 	}
-	trust, err := given.Trust(given.SystemAuthorities, paths.Secrets, paths.Bundled)
-	if err != nil {
-		say.Line("the user's own authorities are not trusted: %v", err)
-	}
-	return append(kept, trust...)
+	return kept
 }
 
 func internal(name string) bool {

@@ -8,8 +8,7 @@ import (
 )
 
 const (
-	// The company's authorities, among the files that the agent works with.
-	companyTrust = "ca-bundle.crt"
+	companyTrust = paths.Authorities
 	imageTrust   = "/etc/ssl/certs/ca-certificates.crt"
 	joinedTrust  = paths.Private + "/ca-bundle.crt"
 )

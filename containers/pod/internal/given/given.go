@@ -7,12 +7,8 @@ import (
 	"regexp"
 	"strings"
 
-	"paude/pod/internal/mark"
 	"paude/pod/internal/paths"
 )
-
-// SystemAuthorities is where Debian keeps the certificates that everybody trusts.
-const SystemAuthorities = "/etc/ssl/certs/ca-certificates.crt"
 
 var variable = regexp.MustCompile(`^env\.([A-Za-z_][A-Za-z0-9_]*)$`)
 
@@ -38,23 +34,4 @@ func environment(directory string) []string {
 		}
 	}
 	return found
-}
-
-// Trust gives the variables by which programs find the user's own authorities, beside those that everybody trusts;
-// nothing when there are none.
-func Trust(system, secrets, bundle string) ([]string, error) {
-	own := filepath.Join(secrets, paths.Authorities)
-	more, err := os.ReadFile(own)
-	if err != nil {
-		return nil, nil
-	}
-	all, _ := os.ReadFile(system)
-	if err = mark.Put(bundle, string(all)+"\n"+string(more), false); err != nil {
-		return nil, err
-	}
-	trust := []string{"NODE_EXTRA_CA_CERTS=" + own}
-	for _, name := range []string{"SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "REQUESTS_CA_BUNDLE"} {
-		trust = append(trust, name+"="+bundle)
-	}
-	return trust, nil
 }

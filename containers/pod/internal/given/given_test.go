@@ -23,20 +23,3 @@ func TestOnlyVariablesAreVariables(t *testing.T) {
 		t.Fatalf("%q", got)
 	}
 }
-
-func TestTheUsersAuthoritiesComeBesideTheSystems(t *testing.T) {
-	directory := t.TempDir()
-	system, bundle := filepath.Join(directory, "system"), filepath.Join(directory, "bundle")
-	if trust, err := Trust(system, directory, bundle); trust != nil || err != nil {
-		t.Fatalf("without any: %v, %v", trust, err)
-	}
-	_ = os.WriteFile(system, []byte("SYSTEM"), 0o600)
-	_ = os.WriteFile(filepath.Join(directory, "ca.pem"), []byte("OWN"), 0o600)
-	trust, err := Trust(system, directory, bundle)
-	if err != nil || !slices.Contains(trust, "SSL_CERT_FILE="+bundle) {
-		t.Fatalf("%v, %v", trust, err)
-	}
-	if text, _ := os.ReadFile(bundle); string(text) != "SYSTEM\nOWN" {
-		t.Fatalf("%q", text)
-	}
-}

@@ -36,8 +36,6 @@ const (
 	AgentEnded = Private + "/agent-ended"
 	// Renewed holds credentials that came after the container was made.
 	Renewed = Private + "/renewed"
-	// Bundled are the system's authorities and the user's own.
-	Bundled = Private + "/authorities.pem"
 
 	AgentWorkspace = "/workspace"
 	AgentHome      = "/home/paude"
@@ -60,8 +58,8 @@ const (
 // whole.
 var Secrets = given("PAUDE_SECRETS", "/run/secrets/paude")
 
-// Authorities is the file in Secrets with the certificates of the user's own authorities.
-const Authorities = "ca.pem"
+// Authorities is the file in Secrets with the certificates of the company's authorities.
+const Authorities = "ca-bundle.crt"
 
 // Login is the file of application-default credentials, in the gate's Secrets and in what was renewed there.
 const Login = "adc.json"

@@ -1,0 +1,70 @@
+"""What a session is given of this machine's credentials: looked for, told, and agreed to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from paude.cli.app import in_loop, say
+from paude.errors import UsageError
+
+if TYPE_CHECKING:
+    from paude.plans.request import Gift
+
+
+def gift_for(agent: str, workspace: Path, *, mcp_secrets: bool, yes: bool) -> Gift:
+    """What this machine has for the agent; what is long-lived and would lie with the agent needs a yes, once."""
+    from paude.credentials import claude_home, onboarding
+    from paude.credentials import found as credentials
+    from paude.images.agents import agent as find_agent
+    from paude.plans.request import Gift
+
+    if agent == "shell":
+        found = in_loop(lambda: credentials.discover({}, Path("/nonexistent"), workspace))
+        given = credentials.parcel(found, consent=True)
+        return Gift(given.agent, given.gate)
+    presets = find_agent(agent, "linux/amd64").presets
+    found = in_loop(lambda: credentials.discover(os.environ, Path.home(), workspace))
+    for line in found.summary():
+        say(f"for the agent: {line}")
+    own = claude_home.find(os.environ, Path.home(), workspace, secrets=mcp_secrets)
+    for line in own.left_out:
+        say(f"stays here: {line}")
+    consent = yes or _consents((*found.needs_consent, *own.needs_consent))
+    if own.needs_consent and not consent:
+        own = claude_home.find(os.environ, Path.home(), workspace)
+    given = credentials.parcel(found, consent)
+    egress = found.egress
+    return Gift(
+        {**given.agent, **onboarding.claude(found, own, consent=consent)},
+        given.gate,
+        expires=found.expires.isoformat(timespec="seconds") if found.expires else "",
+        presets=(*egress.presets, *egress.hosts) or presets,
+    )
+
+
+def _consents(sentences: tuple[str, ...]) -> bool:
+    """Ask once for each kind of secret; the answer is remembered on this machine."""
+    import hashlib
+
+    from paude.settings import Paths
+
+    if not sentences:
+        return True
+    known = Paths.from_environment().state / "consent"
+    mark = hashlib.sha256("\n".join(sentences).encode()).hexdigest()
+    if known.exists() and mark in known.read_text().split():
+        return True
+    for sentence in sentences:
+        say(sentence)
+    if not sys.stdin.isatty():
+        raise UsageError("somebody has to agree to that", hint="give --yes, or take the credentials away")
+    if not typer.confirm("Give it to the agent?", err=True):
+        return False
+    with known.open("a") as file:
+        file.write(f"{mark}\n")
+    return True
