@@ -7,6 +7,7 @@ import json
 import re
 import types
 import typing
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from paude.errors import UsageError
 from paude.gate.client import GateStatus, Probe
 from paude.plans.compare import Verdict
 from paude.plans.review import Shown
+from paude.sessions.activity import Activity, Doing
 from paude.sessions.states import SessionState
 from paude.sync.state import Conflict, Flagged, SyncState
 
@@ -64,6 +66,7 @@ def _leaves(kind: object, name: str) -> set[str]:
         ("paude sync verify", {"schema"} | fields(Verdict)),
         ("paude review", {"schema"} | fields(Shown, "held[].") | fields(Flagged, "flagged[].")),
         ("paude verify", {"schema", "session"} | fields(Probe, "probes[].")),
+        ("paude agent status", {"schema", "session", "agent"} | fields(Activity)),
         ("paude blocked", {"schema", "session", "refused[].allow"} | fields(Denied, "refused[].")),
     ],
 )
@@ -71,10 +74,11 @@ def test_the_document_lists_the_fields_that_are_printed(verb: str, emitted: set[
     assert documented(verb) == emitted
 
 
-def test_the_document_lists_every_state() -> None:
-    row = re.search(r"^\| `sessions\[\]\.state` .*$", DOCUMENT.read_text(), re.MULTILINE)
+@pytest.mark.parametrize(("field", "states"), [("sessions[].state", SessionState), ("doing", Doing)])
+def test_the_document_lists_every_state(field: str, states: type[StrEnum]) -> None:
+    row = re.search(rf"^\| `{re.escape(field)}` .*$", DOCUMENT.read_text(), re.MULTILINE)
     assert row is not None
-    assert set(re.findall(r"`([a-z]+)`", row[0])) == {str(state) for state in SessionState}
+    assert set(re.findall(r"`([a-z]+)`", row[0])) - {field} == {str(state) for state in states}
 
 
 def test_the_document_lists_what_the_gate_tells() -> None:

@@ -58,6 +58,7 @@ VERBS = {
     "review": ("review", "Show what the guard held back, and bring it over."),
     "exec": ("execute", "Run a command where the agent runs, and end with its exit code."),
     "cp": ("copy", "Copy files in and out, beside the sync."),
+    "agent": ("agent", "What the coding agent does: working, waiting for you, ended."),
     "forward": ("forward", "Bring a port of the agent's to this machine: a server that it runs."),
     "allow": ("allow", "Let a running session reach one more host."),
     "deny": ("deny", "Take a host off a running session's list, and end connections to it."),

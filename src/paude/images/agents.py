@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from paude.errors import SettingsError
+from paude.images import hooks
 from paude.images.npm import NpmFile, checked_version
 
 # Looked up at the package's registry when this was written; `PAUDE_CLAUDE_VERSION` names another.
@@ -51,7 +52,7 @@ def _claude(platform: str, version: str) -> Agent:
         raise SettingsError(f"Claude Code does not exist for {platform[:40]!r}", hint=f"platforms: {known}")
     return Agent(
         "claude",
-        ("claude",),
+        ("claude", "--settings", hooks.claude()),
         lines=("COPY claude /usr/local/bin/claude",),
         files={"claude": NpmFile(_CLAUDE_PACKAGE[platform], version, "package/claude")},
         environment={"DISABLE_AUTOUPDATER": "1"},

@@ -19,6 +19,7 @@ from paude.settings import Paths
 from paude.ssh import session_keys
 from paude.ssh.connection import connected
 from paude.ssh.filter import TerminalFilter
+from paude.ssh.notify import Notifier
 from paude.ssh.remote import Identity, Remote
 from paude.ssh.session_keys import SessionKeys
 from paude.ssh.shell import AttachResult, attach
@@ -79,7 +80,7 @@ async def open_shell(name: str, paths: Paths, *, clipboard: bool = False) -> Att
         identity=identity,
         terminal=Terminal(),
         remote=Remote(clipboard=clipboard),
-        output=partial(TerminalFilter, clipboard=clipboard),
+        output=lambda: Notifier(TerminalFilter(clipboard=clipboard), name),
     )
     if record.backend == PODMAN:
         return await show(ToAgent(podman.dialer(name), name, keys))
