@@ -1,0 +1,62 @@
+"""docs/troubleshooting.md is by message: each is still in the code, with the exit code that is written beside it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paude import errors, process
+from paude.ssh import connection
+
+CHECKOUT = Path(__file__).parents[2]
+HEADINGS = re.findall(r"^### `(.+)` \((\d+)\)$", (CHECKOUT / "docs/troubleshooting.md").read_text(), re.MULTILINE)
+KINDS = {
+    name: kind.exit_code
+    for module in (errors, process, connection)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and issubclass(kind, errors.PaudeError)
+}
+
+
+def template(node: ast.expr) -> str | None:
+    """A pattern that matches what the expression may become, None when it has no words of its own."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return re.escape(node.value.replace("`", ""))
+    if isinstance(node, ast.JoinedStr):
+        texts = (str(one.value).replace("`", "") if isinstance(one, ast.Constant) else None for one in node.values)
+        return "".join(".*" if text is None else re.escape(text) for text in texts)
+    return None
+
+
+def messages() -> Iterator[tuple[str, int | None]]:
+    """What the code raises, and with which exit code; None for a text that is put together before it is raised."""
+    for file in sorted((CHECKOUT / "src/paude").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KINDS and node.args:
+                yield template(node.args[0]) or "", KINDS[node.func.id]
+            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "what":
+                yield template(node.value) or "", None
+
+
+MESSAGES = [(re.compile(pattern), code) for pattern, code in messages() if len(pattern.replace(".*", "")) > 8]
+
+
+def test_there_are_messages_and_headings() -> None:
+    assert len(MESSAGES) > 100
+    assert len(HEADINGS) > 40
+    assert len({words for words, _ in HEADINGS}) == len(HEADINGS)
+
+
+@pytest.mark.parametrize(("words", "code"), HEADINGS, ids=[words for words, _ in HEADINGS])
+def test_a_message_of_the_document_is_in_the_code(words: str, code: str) -> None:
+    codes = {known for pattern, known in MESSAGES if pattern.fullmatch(words)}
+    assert codes, "no error says that any more"
+    assert int(code) in codes or None in codes
+
+
+def test_a_message_that_nobody_says_is_noticed() -> None:
+    assert not any(pattern.fullmatch("the moon cannot be reached by this") for pattern, _ in MESSAGES)
