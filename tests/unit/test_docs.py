@@ -80,7 +80,7 @@ def _verbs_in(text: str) -> set[str]:
 def _parsed(words: list[str]) -> str:
     """What the command line says against the words; nothing when it takes them. Runs nothing."""
     optional = [word.strip("[]") for word in words[: words.index("--") if "--" in words else None]]
-    optional = [word for word in optional if word not in {"--help", "--version", "VERB", "x"}]
+    optional = [word for word in optional if word not in {"--help", "--version", "VERB"}]
     if not optional:
         return ""
     group: Any = get_command(app)
