@@ -94,9 +94,10 @@ def _parsed(words: list[str]) -> str:
             break
         group = command
     try:
-        command.make_context("paude", optional, resilient_parsing=not optional)
+        command.make_context("paude", list(optional), resilient_parsing=not optional)
     except Exception as refusal:  # noqa: BLE001 -- whatever the parser says
-        return str(refusal)
+        named_alone = "".join(optional[-1:]).startswith("--") and "requires an argument" in str(refusal)
+        return "" if named_alone else str(refusal)
     return ""
 
 
