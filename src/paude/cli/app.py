@@ -51,6 +51,7 @@ VERBS = {
     "start": ("start", "Start a session for a directory, or resume the one that it has, and attach to it."),
     "attach": ("attach", "Open the terminal of a session."),
     "stop": ("stop", "Flush the sync, fetch the agent's commits, end the session."),
+    "cleanup": ("cleanup", "End the sessions that were idle for too long or are too old; what killed starts left."),
     "sessions": ("sessions", "List the sessions."),
     "ls": ("sessions", ""),
     "status": ("status", "Show how a session stands: its pod, its fence, its sync."),

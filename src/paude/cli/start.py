@@ -68,6 +68,9 @@ def start(
     memory: Annotated[str | None, typer.Option(help="The agent's limit of memory; else 8Gi.")] = None,
     cpu_request: Annotated[str | None, typer.Option(help="What a node must have free of them; else 1.")] = None,
     memory_request: Annotated[str | None, typer.Option(help="What a node must have free of it; else 4Gi.")] = None,
+    idle_timeout: Annotated[str | None, typer.Option(help="Park the agent when idle for so long; else 4h.")] = None,
+    max_age: Annotated[str | None, typer.Option(help="Park it when so much time has passed; else 24h.")] = None,
+    keep: Annotated[bool | None, typer.Option("--keep", help="Neither: it runs until it is stopped.")] = None,
     gpu: Annotated[int | None, typer.Option(help="How many graphics processors.")] = None,
     runtime_class: Annotated[str | None, typer.Option(help="A RuntimeClass for the pod.")] = None,
     only: Annotated[
@@ -86,6 +89,7 @@ def start(
     What no flag says is taken from PAUDE_… variables, the workspace's paude.json and your own settings: paude config.
     """
     from paude.cli.gift import gift_for
+    from paude.cli.cleanup import sweep
     from paude.plans.request import Wishes
     from paude.settings import Paths, read
 
@@ -106,6 +110,9 @@ def start(
         "resources.requests.memory": memory_request,
         "resources.gpu": gpu,
         "storage.size": storage,
+        "lifecycle.idle_timeout": idle_timeout,
+        "lifecycle.max_age": max_age,
+        "lifecycle.keep": keep,
         **options.of_cluster(context, namespace, kubeconfig, registry, registry_ca, storage_class),
     }
     settled = read(Paths.from_environment(), workspace, flags)
@@ -129,6 +136,7 @@ def start(
         return
     wishes = replace(wishes, agreed=None, agreed_bytes=None) if yes else _agreed(wishes)
     started = in_loop(lambda: _start(wishes, gift, timeout, timings, progress))
+    sweep(Paths.from_environment(), started)
     say(f"{started} runs. `paude attach {started}` opens its terminal, `paude stop {started}` ends it.")
     if not detach and sys.stdin.isatty() and sys.stdout.isatty():
         from paude.cli.attach import open_terminal

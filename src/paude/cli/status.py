@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from paude.cli import options
 from paude.cli import output as printed
 from paude.cli.app import in_loop, put
+from paude.cli.sessions import age
 from paude.errors import PaudeError
 
+if TYPE_CHECKING:
+    from paude.gate.client import Life
+
 _SHOWN = (
-    "session", "state", "reason", "agent", "workspace", "backend", "namespace", "server", "allowed", "fence", "sync",
+    "session", "state", "reason", "agent", "workspace", "backend", "namespace", "server", "allowed", "fence", "life",
+    "sync",
 )  # fmt: skip
 
 
@@ -60,9 +65,17 @@ async def _facts(name: str | None) -> dict[str, Any]:
         fence = found.gate.fence
         facts["fence"] = {"summary": f"{fence.state}, seen {fence.at}", **asdict(fence)}
         facts["gate"] = asdict(found.gate)
+        facts["life"] = {"summary": _life(found.gate.life), **asdict(found.gate.life)}
     facts |= {"state": str(found.seen.state), "reason": found.seen.reason, "hint": found.seen.hint}
     facts["sync"] = await _sync(record.name)
     return facts
+
+
+def _life(life: Life) -> str:
+    """How near its limits the agent is."""
+    spans = (("idle for", life.idle_s, life.idle_limit_s), ("running for", life.age_s, life.age_limit_s))
+    words = [f"{what} {age(now)} of {age(limit)}" for what, now, limit in spans if limit]
+    return ", ".join(words) or "runs until it is stopped"
 
 
 async def _sync(name: str) -> dict[str, Any]:

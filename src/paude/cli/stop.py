@@ -39,13 +39,14 @@ def stop(
         from paude.cli.choose import record_of
         from paude.sessions import records
         from paude.sessions.records import Record
-        from paude.settings import Paths
+        from paude.settings import Paths, read
 
         paths = Paths.from_environment()
+        keep = keep_workspace or (not discard and read(paths, None).values.lifecycle.keep_workspace)
         chosen = (
             [record_of(name, paths)] if not every else [r for r in records.load_all(paths) if isinstance(r, Record)]
         )
-        await _stop_each(chosen, paths, keep_workspace=keep_workspace, discard=discard, limit=timeout, kind=progress)
+        await _stop_each(chosen, paths, keep_workspace=keep, discard=discard, limit=timeout, kind=progress)
 
     in_loop(work)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from paude.errors import EgressOpen, PaudeError
@@ -51,6 +51,16 @@ class Renewal:
 
 
 @dataclass(frozen=True)
+class Life:
+    """How long the agent has been idle and how old its leave is, and the limits, in seconds; a limit of 0 is none."""
+
+    idle_s: float = 0.0
+    idle_limit_s: float = 0.0
+    age_s: float = 0.0
+    age_limit_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class GateStatus:
     """What the gate knows of its session."""
 
@@ -65,6 +75,7 @@ class GateStatus:
     volume_free: int
     history: bool
     credentials: Renewal | None = None
+    life: Life = field(default_factory=Life)
 
 
 class Gate:
@@ -181,6 +192,7 @@ def _status(result: Result) -> GateStatus:
         volume_free=int((answer.get("volume") or {}).get("free", 0)),
         history=bool(answer.get("history")),
         credentials=_renewal(answer.get("credentials") or {}),
+        life=_life(answer.get("life")),
     )
 
 
@@ -190,3 +202,9 @@ def _renewal(answer: Mapping[str, Any]) -> Renewal | None:
         return None
     never = expires.startswith("0001-")  # Go's zero time
     return Renewal(kind, "" if never else expires, clean(str(answer.get("failure") or ""))[:400])
+
+
+def _life(answer: object) -> Life:
+    """A gate of an older image says nothing of it."""
+    said = answer if isinstance(answer, dict) else {}
+    return Life(**{one.name: float(said.get(one.name) or 0) for one in fields(Life)})

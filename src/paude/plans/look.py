@@ -27,6 +27,18 @@ async def look(record: Record, paths: Paths) -> Look:
     return await (_on_podman if record.backend == PODMAN else _on_kubernetes)(record, paths)
 
 
+async def glance(record: Record, paths: Paths) -> Seen:
+    """Ask the place alone: cheap, and it knows what a parked session's container said last. Raises PaudeError."""
+    if record.backend == PODMAN:
+        return (await _on_podman(record, paths)).seen  # its gate is on this machine
+    from paude.backends.kubernetes.pods import pod_name
+    from paude.backends.kubernetes.stop import connected
+    from paude.sessions.states import derive
+
+    async with connected(record, paths) as cluster:
+        return derive(await cluster.get("Pod", pod_name(record.name)))
+
+
 async def _on_kubernetes(record: Record, paths: Paths) -> Look:
     from paude.backends.kubernetes.pods import pod_name
     from paude.backends.kubernetes.stop import Stop, connected

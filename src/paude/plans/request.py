@@ -235,6 +235,7 @@ def _on_podman(
         kept=gift.kept,
         environment={**agent.environment, **gift.environment},
         limits=limits,
+        life=settings.lifecycle,
         proxy_network=settings.podman.network,
     )
 

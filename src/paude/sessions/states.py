@@ -59,7 +59,7 @@ def derive(pod: object, gate: object = None) -> Seen:
     return (
         _ending(_mapping(pod.get("metadata")), status)
         or _unscheduled(status)
-        or _parked(_mapping(gate))
+        or _parked(status, _mapping(gate))
         or _stuck(status)
         or _fenced(status)
         or _at_work(status, _mapping(gate))
@@ -99,10 +99,27 @@ def _scheduling_hint(why: str) -> str:
     return "see `kubectl describe pod`"
 
 
-def _parked(gate: Mapping[str, Any]) -> Seen | None:
-    if gate.get("parked"):
-        return Seen(SessionState.PARKED, _text(gate.get("parked")), "`paude start` releases it again")
-    return None
+def timed_out(seen: Seen) -> bool:
+    """Whether the gate parked the session because its time was up, and nobody by hand."""
+    return seen.state is SessionState.PARKED and seen.reason.startswith(_TIME_IS_UP)
+
+
+# As the gate words them, in containers/pod/internal/life/judge.go; the agent's first process says them last.
+_TIME_IS_UP = ("idle for ", "at its age limit of ")
+_LAST_WORDS = "parked: "
+
+
+def _parked(status: Mapping[str, Any], gate: Mapping[str, Any]) -> Seen | None:
+    """The gate's own word, else the last words of the agent's container: without the laptop nobody asks the gate."""
+    if gate:
+        reason = _text(gate.get("parked"))
+    else:
+        agent = _named(status, "agent")
+        ends = (_mapping(_mapping(agent.get(when)).get("terminated")) for when in ("state", "lastState"))
+        said = next((_text(end.get("message")) for end in ends if end.get("message")), "")
+        parked = said.startswith(_LAST_WORDS) and agent.get("started") is not True
+        reason = said.removeprefix(_LAST_WORDS) if parked else ""
+    return Seen(SessionState.PARKED, reason, "`paude start` releases it again") if reason else None
 
 
 def _stuck(status: Mapping[str, Any]) -> Seen | None:

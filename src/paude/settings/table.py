@@ -196,6 +196,35 @@ class Build:
 
 
 @dataclass(frozen=True)
+class Lifecycle:
+    """When a session ends by itself, and what `paude stop` leaves. Times are seconds; 0 means never."""
+
+    idle_timeout: float = setting(
+        kinds.DURATION,
+        "4h",
+        "The agent is parked when it has had no output, no process at work and no traffic for so long.",
+        flag="--idle-timeout",
+    )
+    max_age: float = setting(
+        kinds.DURATION, "24h", "The agent is parked when so much time has passed since `paude start`.", flag="--max-age"
+    )
+    warning: float = setting(kinds.DURATION, "10m", "So long before, the terminal is told.")
+    keep: bool = setting(kinds.FLAG, False, "Neither limit counts.", flag="--keep")
+    keep_workspace: bool = setting(
+        kinds.FLAG, False, "`paude stop` keeps the volume; `paude start` resumes the session.", flag="--keep-workspace"
+    )
+
+    @property
+    def pod_environment(self) -> dict[str, str]:
+        """The limits as the programs in the pod read them."""
+        if self.keep:
+            return {}
+        limits = {"PAUDE_IDLE_TIMEOUT": self.idle_timeout, "PAUDE_MAX_AGE": self.max_age}
+        given = {variable: f"{limit:.3f}s" for variable, limit in limits.items() if limit}
+        return given | {"PAUDE_LIFE_WARNING": f"{self.warning:.3f}s"} if given else {}
+
+
+@dataclass(frozen=True)
 class Podman:
     """Sessions on this machine."""
 
@@ -286,6 +315,7 @@ class Settings:
     proxy: Proxy = field(default_factory=Proxy)
     egress: Egress = field(default_factory=Egress)
     sync: Sync = field(default_factory=Sync)
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
     podman: Podman = field(default_factory=Podman)
     terminal: Terminal = field(default_factory=Terminal)
 

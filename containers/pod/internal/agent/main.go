@@ -14,6 +14,8 @@ import (
 	"paude/pod/internal/await"
 	"paude/pod/internal/children"
 	"paude/pod/internal/given"
+	"paude/pod/internal/life"
+	"paude/pod/internal/mark"
 	"paude/pod/internal/passwd"
 	"paude/pod/internal/paths"
 	"paude/pod/internal/say"
@@ -55,9 +57,16 @@ func Main(arguments []string) int {
 	defer gone()
 	go server.Serve(ctx)
 	go work(ctx, table, program(arguments), here)
+	if limits := life.FromEnvironment(); limits.Any() {
+		go tellLife(ctx, table, limits.Tick())
+	}
 	<-ctx.Done()
 	say.Line("the end: no leave, or SIGTERM")
 	children.EndAll(grace)
+	// Now that nobody else is left who could write there: those who see only the pod's status learn why.
+	if reason, parked := mark.Read(paths.Parked); parked && !mark.Exists(paths.Leave) {
+		say.LastWords("parked: " + reason)
+	}
 	return 0
 }
 

@@ -25,6 +25,7 @@ func watchFence(ctx context.Context, settings fence.Settings, state *State) {
 	calm, pause := calmInterval(), firstPause
 	for ctx.Err() == nil {
 		before := judge.State
+		resume := state.traffic.Pause()
 		for _, round := range settings.Pair(ctx, judge.Known) {
 			if ctx.Err() != nil {
 				return
@@ -35,6 +36,7 @@ func watchFence(ctx context.Context, settings fence.Settings, state *State) {
 				state.Judged(judge.Verdict)
 			}
 		}
+		resume()
 		publish(judge.Verdict, state, before)
 		pause = nextPause(pause, calm, judge.State, before)
 		select {

@@ -49,6 +49,9 @@ func Main([]string) int {
 	if !settings.Off {
 		go watchFence(ctx, settings, state)
 	}
+	if state.life.Any() {
+		go watchLife(ctx, state)
+	}
 	<-ctx.Done()
 	children.EndAll(grace)
 	return 0

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"paude/pod/internal/fence"
+	"paude/pod/internal/life"
 	"paude/pod/internal/mark"
 	"paude/pod/internal/metadata"
 	"paude/pod/internal/paths"
@@ -27,6 +28,7 @@ type Status struct {
 	History    bool          `json:"history"`
 	// Credentials are those that only the gate has.
 	Credentials metadata.Standing `json:"credentials"`
+	Life        Life              `json:"life"`
 }
 
 // Space is the room on the volume in bytes.
@@ -47,6 +49,8 @@ type State struct {
 	verdict  fence.Verdict
 	changed  chan struct{} // closed, and replaced, at every change
 	keeper   *metadata.Keeper
+	life     life.Judge
+	traffic  life.Meter
 	look     chan struct{} // asks for a round of the fence before its time
 }
 
@@ -61,6 +65,7 @@ func newState(keeper *metadata.Keeper) *State {
 		seeded:   mark.Exists(paths.Seeded),
 		released: mark.Exists(paths.Released),
 		verdict:  fence.NewJudge(false).Verdict,
+		life:     life.Judge{Limits: life.FromEnvironment()},
 		changed:  make(chan struct{}),
 		look:     make(chan struct{}, 1),
 		keeper:   keeper,
@@ -105,8 +110,12 @@ func (s *State) decide() {
 
 func (s *State) giveLeave() {
 	if mark.Exists(paths.Leave) {
+		if s.life.Busy.IsZero() { // a gate that was started again beside a running agent
+			s.begins()
+		}
 		return
 	}
+	s.begins()
 	_ = os.Remove(paths.Parked)
 	if err := mark.Put(paths.Leave, s.session+"\n", false); err != nil {
 		say.Line("leave cannot be given: %v", err)
@@ -122,6 +131,7 @@ func (s *State) takeLeave(reason string) {
 	if reason != "" {
 		_ = mark.Put(paths.Parked, reason, false)
 	}
+	_ = os.Remove(paths.Warning)
 	if err := os.Remove(paths.Leave); err != nil {
 		say.Line("leave cannot be taken away: %v", err)
 		return
@@ -161,6 +171,7 @@ func (s *State) Release() error {
 		return err
 	}
 	s.released = true
+	s.begins()
 	s.decide()
 	s.tellAll()
 	return nil
@@ -206,6 +217,7 @@ func (s *State) Status() Status {
 		Session: s.session, UID: uid, Seeded: s.seeded, Released: s.released,
 		Leave: mark.Exists(paths.Leave), ImageReady: mark.Exists(paths.ImageReady), Parked: parked,
 		Fence: s.verdict, Volume: space(), History: mark.Exists(paths.Bundle), Credentials: credentials,
+		Life: s.lifeSoFar(),
 	}
 }
 

@@ -10,6 +10,7 @@ const (
 	Volume         = "/vol"
 	Workspace      = Volume + "/workspace"
 	Home           = Volume + "/home"
+	Busy           = Home + "/.paude-busy"
 	Inbox          = Volume + "/inbox"
 	Bundle         = Inbox + "/history.bundle"
 	GateData       = Volume + "/gate"
@@ -28,6 +29,7 @@ const (
 	ImageReady = Run + "/image-ready"
 	FenceFile  = Run + "/fence.json"
 	Parked     = Run + "/parked"
+	Warning    = Run + "/warning"
 
 	// Private is each container's own.
 	Private    = "/run/paude"
@@ -39,6 +41,7 @@ const (
 
 	AgentWorkspace = "/workspace"
 	AgentHome      = "/home/paude"
+	AgentBusy      = AgentHome + "/.paude-busy"
 	AgentBundle    = "/run/inbox/history.bundle"
 	AgentTemporary = "/tmp/paude"
 

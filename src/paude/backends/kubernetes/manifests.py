@@ -14,7 +14,7 @@ from paude import __version__
 from paude.egress import clients
 from paude.egress.squid import CANARY_PORT, PROXY_PORT
 from paude.settings.kinds import Pairs, Toleration
-from paude.settings.table import Pod, Proxy, Resources, Settings
+from paude.settings.table import Lifecycle, Pod, Proxy, Resources, Settings
 
 Object = dict[str, Any]
 
@@ -52,6 +52,7 @@ class PodSpec:
     environment: Mapping[str, str]
     pull_secrets: Sequence[str] = ()
     pod: Pod = field(default_factory=Pod)
+    life: Lifecycle = field(default_factory=Lifecycle)
 
 
 def resource_name(session: str, part: str = "") -> str:
@@ -336,6 +337,7 @@ def _gate_environment(spec: PodSpec) -> list[Object]:
         {"name": "PAUDE_PROXY", "value": spec.proxy or ""},
         {"name": "PAUDE_AGENT_IMAGE", "value": spec.agent_image},
         {"name": "PAUDE_NODE_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}},
+        *({"name": variable, "value": value} for variable, value in spec.life.pod_environment.items()),
     ]
 
 
@@ -374,6 +376,7 @@ def agent_environment(spec: PodSpec) -> dict[str, str]:
         "TERM": "xterm-256color",
         "DISABLE_AUTOUPDATER": "1",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        **spec.life.pod_environment,
     }
     if spec.proxy is not None:
         environment |= clients.environment(spec.proxy, PROXY_PORT)

@@ -317,6 +317,7 @@ class Start:
             environment=wanted.environment,
             pull_secrets=access.names(self._pull_secret),
             pod=wanted.settings.pod,
+            life=wanted.settings.lifecycle,
         )
 
     def _take_back_pod(self, cluster: Cluster) -> Undo:

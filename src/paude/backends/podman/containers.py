@@ -16,6 +16,7 @@ from paude import __version__
 from paude.egress import clients
 from paude.egress.squid import PROXY_PORT
 from paude.errors import SettingsError
+from paude.settings.table import Lifecycle
 
 USER = 10001
 PROXY_PART, NEXT_PROXY = "proxy", "proxy-next"
@@ -76,6 +77,7 @@ class Spec:
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    life: Lifecycle = field(default_factory=Lifecycle)
     credentials: Sequence[str] = ()
     """The names of the files that the agent works with."""
     kept: Sequence[str] = ()
@@ -150,6 +152,7 @@ def gate(spec: Spec, image: str, network: str) -> list[str]:
         "PAUDE_PROXY": PROXY if spec.walled else "",
         "PAUDE_AGENT_IMAGE": "local",
         "PAUDE_SECRETS": _SECRETS,
+        **spec.life.pod_environment,
     }
     return [
         *_named(spec, "gate", "gate"),
@@ -243,6 +246,7 @@ def agent_environment(spec: Spec) -> dict[str, str]:
         "TERM": "xterm-256color",
         "DISABLE_AUTOUPDATER": "1",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        **spec.life.pod_environment,
     }
     if spec.walled:
         known |= clients.environment(PROXY, PROXY_PORT)

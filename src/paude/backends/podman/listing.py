@@ -71,6 +71,8 @@ def seen(session: str, containers: list[Object], gate: Mapping[str, object] | No
     if agent is None:
         return Seen(SessionState.STARTING, "the gate is up")
     code = agent.get("ExitCode")
+    if code == 0:  # its first process ends so when leave goes
+        return Seen(SessionState.PARKED, "`paude status` says why", "`paude start` releases it again")
     return Seen(SessionState.ENDED, f"the agent's container ended with {code}", "`paude start` starts it again")
 
 

@@ -28,6 +28,7 @@ from paude.images import ensure
 from paude.images.build import BuildSettings, build, local_name
 from paude.images.context import ImageSpec
 from paude.settings import Paths
+from paude.settings.table import Lifecycle
 from paude.ssh.session_keys import SessionKeys
 
 UNDO_S = 15.0
@@ -55,6 +56,7 @@ class Request:
     """Credentials for the gate alone."""
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    life: Lifecycle = field(default_factory=Lifecycle)
     proxy_network: str = ""
 
     def spec(self) -> Spec:
@@ -66,6 +68,7 @@ class Request:
             command=self.command,
             environment=self.environment,
             limits=self.limits,
+            life=self.life,
             credentials=sorted(self.credentials),
             kept=sorted(self.kept),
             hosts=self.allowlist.hosts,
