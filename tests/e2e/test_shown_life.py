@@ -42,7 +42,7 @@ def test_an_idle_session_is_parked_by_its_gate_and_resumed_by_start(laptop: Lapt
 def test_a_start_removes_what_had_its_time_and_keeps_a_volume_with_work(laptop: Laptop, kubectl: Admin) -> None:
     workspace = laptop.workspace("old")
     name = laptop.start(workspace, "--max-age", "15s")
-    laptop.inside(name, "mkdir /workspace/.vscode; echo {} > /workspace/.vscode/tasks.json")  # held: it is in the pod alone
+    laptop.inside(name, "mkdir /workspace/.vscode; echo {} > /workspace/.vscode/tasks.json")
     parked(laptop, name, "at its age limit of 15s")
 
     done = laptop.paude("start", str(laptop.workspace("next")), "--agent", "shell", "--detach")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paude.sessions.states import Seen, SessionState, derive
+from paude.sessions import states
+from paude.sessions.states import Seen, SessionState, derive, timed_out
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),
@@ -126,6 +129,25 @@ def test_a_parked_session_gives_the_gates_reason() -> None:
     seen = derive(pod(GATE, FENCED, agent=agent, phase="Running"), {"parked": "idle for 4 h"})
 
     assert (seen.state, seen.reason) == (SessionState.PARKED, "idle for 4 h")
+
+
+def test_without_the_gate_a_parked_session_is_known_by_its_last_words() -> None:
+    said = {"terminated": {"exitCode": 0, "message": "parked: idle for 4h: no output"}}
+    waits = {"name": "agent", "started": False, "state": RUNNING, "lastState": said}
+    seen = derive(pod(GATE, FENCED, agent=waits, phase="Running"))
+    assert (seen.state, seen.reason) == (SessionState.PARKED, "idle for 4h: no output")
+    assert timed_out(seen)
+    again = {**waits, "started": True}
+    assert derive(pod(GATE, FENCED, agent=again, phase="Running")).state is SessionState.RUNNING
+    released = derive(pod(GATE, FENCED, agent=waits, phase="Running"), {"leave": True})
+    assert released.state is SessionState.RUNNING
+    by_hand = derive(pod(GATE, FENCED, agent=waits, phase="Running"), {"parked": "stopped by its owner"})
+    assert not timed_out(by_hand)
+
+
+def test_the_reasons_are_those_that_the_gate_gives() -> None:
+    judge = (Path(__file__).parents[2] / "containers/pod/internal/life/judge.go").read_text()
+    assert set(re.findall(r'(?:idle|old)For *= "(.*?)"', judge)) == set(states._TIME_IS_UP)
 
 
 def test_an_agent_that_was_parked_twice_is_parked_and_no_failure() -> None:

@@ -18,6 +18,7 @@ from paude.errors import SettingsError
 from paude.settings import Paths, Settings, Settled, agreed, read, shown, table
 from paude.settings.kinds import DURATION, LABELS, QUANTITY, TOLERATIONS, Toleration
 from paude.settings.read import by_name, of_environment, of_file
+from paude.settings.table import Lifecycle
 
 CHECKOUT = Path(__file__).parents[2]
 DOCUMENT = CHECKOUT / "docs/configuration.md"
@@ -287,3 +288,13 @@ def test_the_example_of_the_document_is_understood(paths: Paths, tmp_path: Path)
     found = read(paths, workspace(tmp_path, json.loads(example)))
     assert found.warnings == ()
     assert found.values.storage.storage_class == "fast"
+
+
+def test_the_pod_is_told_its_limits_in_seconds_and_nothing_when_it_is_kept() -> None:
+    assert Lifecycle().pod_environment == {
+        "PAUDE_IDLE_TIMEOUT": "14400.000s",
+        "PAUDE_MAX_AGE": "86400.000s",
+        "PAUDE_LIFE_WARNING": "600.000s",
+    }
+    assert Lifecycle(keep=True).pod_environment == Lifecycle(idle_timeout=0, max_age=0).pod_environment == {}
+    assert "PAUDE_MAX_AGE" not in Lifecycle(max_age=0).pod_environment

@@ -55,13 +55,13 @@ def cleanup(
         raise failed[0]
 
 
-def sweep(paths: Paths, but: str) -> None:
+def sweep(paths: Paths, *but: str) -> None:
     """What every start and stop does by the way for the sessions that have had their time, except `but`."""
     from paude.cli import display
     from paude.plans.cleanup import end, survey
     from paude.settings import read
 
-    found = in_loop(lambda: survey(paths, but=[but]))
+    found = in_loop(lambda: survey(paths, but=but))
     if found.stale:
         keep = read(paths, None).values.lifecycle.keep_workspace
         in_loop(lambda: end(found.stale, paths, display.opener("quiet"), say, keep_volume=keep, limit_s=120))

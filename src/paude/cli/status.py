@@ -65,7 +65,7 @@ async def _facts(name: str | None) -> dict[str, Any]:
         fence = found.gate.fence
         facts["fence"] = {"summary": f"{fence.state}, seen {fence.at}", **asdict(fence)}
         facts["gate"] = asdict(found.gate)
-        facts["life"] = {"summary": _life(found.gate.life), **asdict(found.gate.life)}
+        facts["life"] = {"summary": _life(found.gate.life)}
     facts |= {"state": str(found.seen.state), "reason": found.seen.reason, "hint": found.seen.hint}
     facts["sync"] = await _sync(record.name)
     return facts

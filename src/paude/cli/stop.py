@@ -35,13 +35,16 @@ def stop(
     if keep_workspace and discard:
         raise UsageError("--keep-workspace and --discard exclude each other")
 
+    from paude.cli.cleanup import sweep
+    from paude.settings import Paths, read
+
+    paths = Paths.from_environment()
+
     async def work() -> None:
         from paude.cli.choose import record_of
         from paude.sessions import records
         from paude.sessions.records import Record
-        from paude.settings import Paths, read
 
-        paths = Paths.from_environment()
         keep = keep_workspace or (not discard and read(paths, None).values.lifecycle.keep_workspace)
         chosen = (
             [record_of(name, paths)] if not every else [r for r in records.load_all(paths) if isinstance(r, Record)]
@@ -49,6 +52,7 @@ def stop(
         await _stop_each(chosen, paths, keep_workspace=keep, discard=discard, limit=timeout, kind=progress)
 
     in_loop(work)
+    sweep(paths)
 
 
 async def _stop_each(
