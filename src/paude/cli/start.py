@@ -88,8 +88,8 @@ def start(
 
     What no flag says is taken from PAUDE_… variables, the workspace's paude.json and your own settings: paude config.
     """
-    from paude.cli.gift import gift_for
     from paude.cli.cleanup import sweep
+    from paude.cli.gift import gift_for
     from paude.plans.request import Wishes
     from paude.settings import Paths, read
 
