@@ -27,12 +27,17 @@ QUICK = Tempo(keepalive=0.3, silence=1.2, gone_after=0.3)
 
 @dataclass
 class Link:
-    """The dialer: TCP through a relay, or an error on demand."""
+    """The dialer: TCP through a relay, or an error on demand, always or once."""
 
     relay: Relay
     error: PaudeError | None = None
+    once: list[PaudeError] = field(default_factory=list)
+    dials: int = 0
 
     async def dial(self, port: int) -> ByteStream:
+        self.dials += 1
+        if self.once:
+            raise self.once.pop()
         if self.error is not None:
             raise self.error
         # Not anyio's connect_tcp: cancelled in the turn in which it connects, it leaves its socket open.

@@ -103,7 +103,7 @@ async def test_a_deleted_pod_comes_back_with_its_workspace_and_the_terminal_find
         until_tmux_answers(kubectl, session.name)
         print(f"the agent ran again after {time.monotonic() - began:.1f} s")  # noqa: T201
         await one.user.sees(b":/workspace$ ", 60)
-        await one.user.sees(b"the agent was started anew, this terminal is a new one")
+        await one.user.sees(b"the pod is a new one, and so is this terminal")
         # Another shell: what the first one knew is gone, what was in the workspace is not.
         await one.shell("cat keep/a.txt unsaved.txt; echo shell=$lost=", "shell==", 40)
         assert b"alpha" in one.user.shown

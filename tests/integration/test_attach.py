@@ -9,13 +9,16 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
 from attaching import attached
 from paude.errors import LoginExpired, PaudeError, SessionGone, UsageError
+from paude.ssh.connection import connected
 from paude.ssh.screen import RESET
 from paude.ssh.shell import AgentEnded, Detached, State, Tempo
 from paude.ssh.terminal import Terminal
+from paude.tunnel.pinned import PodReplaced
 from ssh_server import Sshd, sshd
 from terminal_user import Tmux, tmux
 
@@ -137,6 +140,70 @@ async def test_held_keys_never_reach_another_tmux_server(server: Sshd, agent: Tm
         await one.user.sees(b"started anew, this terminal is a new one; 9 keys dropped")
         one.user.type(b"new\r")
         await agent.holds("new", "new")
+
+
+async def test_held_keys_never_reach_another_pod_whatever_that_calls_itself(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        one.link.relay.cut()
+        await one.becomes(State.DOWN)
+        one.user.type(b"rm -rf x\r")
+        await one.user.sees(b"9 keys held")
+        one.link.once.append(PodReplaced("the session's pod was replaced"))
+        one.link.relay.mend()
+        await one.becomes(State.LIVE)
+        await one.user.sees(b"the pod is a new one, and so is this terminal; 9 keys dropped")
+        one.user.type(b"new\r")
+        await agent.holds("new", "new")
+
+
+async def test_a_laptop_that_slept_while_the_router_forgot_its_connections_goes_on(server: Sshd, agent: Tmux):
+    async with attached(server, agent, Tempo(keepalive=60, silence=120)) as one:
+        await one.becomes(State.LIVE)
+        one.link.relay.forget()
+        one.clock.jump = 3600
+        await one.becomes(State.SUSPECT)
+        one.user.type(b"awake\r")
+        await one.becomes(State.LIVE)
+        await agent.holds("awake", "awake")
+        assert len(one.link.relay.dial_times) >= 2
+
+
+async def test_an_outage_in_which_every_packet_is_lost_is_survived_with_few_dials(server: Sshd, agent: Tmux):
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        one.link.relay.darken()
+        await one.user.sees(b"link lost 5 s")
+        one.user.type(b"dark\r")
+        await one.user.sees(b"5 keys held")
+        assert one.link.dials <= 4
+        one.link.relay.lighten()
+        await one.becomes(State.LIVE)
+        await agent.holds("dark", "dark")
+
+
+@pytest.mark.parametrize(
+    "bulk", ["head -c 20000000 /dev/zero", "cat > /dev/null"], ids=["down", "up, over a full uplink"]
+)
+async def test_a_transfer_beside_the_terminal_does_not_cost_it_its_link(server: Sshd, agent: Tmux, bulk: str):
+    trust = {"key": server.client.private_openssh, "host_key": server.host.public_openssh, "username": server.user}
+    async with attached(server, agent, Tempo()) as one:
+        await one.becomes(State.LIVE)
+        one.link.relay.rate = 200e3 if "cat" in bulk else 0
+        async with connected(await one.link.dial(0), **trust) as other, anyio.create_task_group() as tasks:
+            ended = anyio.Event()
+
+            async def transfer() -> None:
+                await other.run(bulk, stdin=bytes(1_000_000))
+                ended.set()
+
+            tasks.start_soon(transfer)
+            number = 0
+            while not ended.is_set():
+                number += 1
+                one.user.type(b"n%d\r" % number)
+                await one.user.sees(b"n%d" % number, 30)
+        assert State.DOWN not in one.states
 
 
 async def test_the_same_terminal_is_not_called_a_new_one(server: Sshd, agent: Tmux):

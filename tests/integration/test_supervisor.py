@@ -35,6 +35,7 @@ from pathlib import Path
 import anyio
 from paude.errors import ConnectionLost
 from paude.settings import Paths
+from paude.supervisor.hold import Roads
 from paude.supervisor.server import serve
 
 class Way:
@@ -53,7 +54,7 @@ async def resolve(name):
 
 root = Path(sys.argv[1])
 paths = Paths(root / "state", root / "run", root, root)
-anyio.run(lambda: serve(paths, resolve, daemon, idle=float(sys.argv[3]), hold=20))
+anyio.run(lambda: serve(paths, Roads(resolve, hold=20), daemon, idle=float(sys.argv[3])))
 """
 
 

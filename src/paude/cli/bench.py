@@ -25,6 +25,9 @@ group = typer.Typer(help="Measure paude itself.", rich_markup_mode=None)
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
+    from paude.cli import bench_link
+
+    bench_link.register(group)
     app.add_typer(group, name="bench")
 
 
@@ -110,7 +113,7 @@ async def _measure_sync(wishes: Wishes, files: int, edits: int, limit_s: float) 
         async with far_end(paths, name) as far:
             found = await bench_edits(far, workspace, files, edits, say)
     finally:
-        record = _record(name)
+        record = recorded(name)
         if record is not None:
             await take_down(record, paths, quiet, keep_volume=False, limit_s=limit_s)
     return SyncReport(files, size, *found, steps["seed"] + steps["first sync"], rsync_s)
@@ -135,7 +138,7 @@ async def _measure(wishes: Wishes, runs: int, baseline: bool, limit_s: float) ->
         try:
             plan, recorder = await start_session(prepared, quiet, limit_s=limit_s, sequential=conditions.sequential)
         finally:
-            record = _record(prepared.laptop.name)
+            record = recorded(prepared.laptop.name)
             if record is not None:
                 await take_down(record, paths, quiet, keep_volume=False, limit_s=limit_s)
         return Run(plan, recorder.events)
@@ -143,7 +146,8 @@ async def _measure(wishes: Wishes, runs: int, baseline: bool, limit_s: float) ->
     return await bench_start(run_once, runs, baseline=baseline, title=f"start of {directory.name}", tell=say)
 
 
-def _record(name: str) -> Record | None:
+def recorded(name: str) -> Record | None:
+    """The record of a session that was started to be measured; None when it was taken back."""
     from paude.sessions import records
     from paude.sessions.records import Record
     from paude.settings import Paths

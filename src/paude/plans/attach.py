@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from urllib.parse import urlsplit
 
+import anyio
 from anyio.abc import ByteStream
 
 from paude.backends.base import PODMAN
@@ -22,12 +24,12 @@ from paude.ssh.filter import TerminalFilter
 from paude.ssh.notify import Notifier
 from paude.ssh.remote import Identity, Remote
 from paude.ssh.session_keys import SessionKeys
-from paude.ssh.shell import AttachResult, attach
+from paude.ssh.shell import AttachResult, State, attach
 from paude.ssh.ssh_config import GATE_PORT
 from paude.ssh.terminal import Terminal
+from paude.supervisor import client
 from paude.tunnel.base import Dialer
-from paude.tunnel.link import senses
-from paude.tunnel.portforward import PodPortForward
+from paude.tunnel.link import Senses, senses
 from paude.tunnel.ready import spoken
 
 
@@ -73,22 +75,58 @@ async def open_shell(name: str, paths: Paths, *, clipboard: bool = False) -> Att
     record = records.load(paths, name)
     if not isinstance(record, Record):
         raise NotFound(f"there is no session {name}")
-    keys = session_keys.load(paths.session(name))
-    identity = Identity(keys.agent_client.private_openssh, keys.agent_host.public_openssh)
-    show = partial(
-        attach,
-        identity=identity,
-        terminal=Terminal(),
-        remote=Remote(clipboard=clipboard),
-        output=lambda: Notifier(TerminalFilter(clipboard=clipboard), name),
-    )
     if record.backend == PODMAN:
-        return await show(ToAgent(podman.dialer(name), name, keys))
+        return await show(name, paths, podman.dialer(name), Terminal(), clipboard=clipboard)
     from paude.backends.kubernetes.stop import connected as in_cluster
+    from paude.backends.kubernetes.tunnels import pinned_to
 
     where = urlsplit(record.server)
     async with in_cluster(record, paths) as cluster:
-        return await show(
-            ToAgent(PodPortForward(cluster.access, record.namespace, record.pod), name, keys),
-            senses=senses(where.hostname or "", where.port or 443),
+        link = senses(where.hostname or "", where.port or 443)
+        return await show(name, paths, pinned_to(cluster, record.pod), Terminal(), senses=link, clipboard=clipboard)
+
+
+async def show(
+    name: str,
+    paths: Paths,
+    dialer: Dialer,
+    terminal: Terminal,
+    *,
+    senses: Senses | None = None,
+    clipboard: bool = False,
+    told: Callable[[State], None] = lambda _: None,
+) -> AttachResult:
+    """The agent's terminal at `terminal`, by `dialer`; the supervisor hears when the link is good again."""
+    keys = session_keys.load(paths.session(name))
+    async with _followed(paths, told) as telling:
+        return await attach(
+            ToAgent(dialer, name, keys),
+            Identity(keys.agent_client.private_openssh, keys.agent_host.public_openssh),
+            terminal,
+            remote=Remote(clipboard=clipboard),
+            senses=senses,
+            output=lambda: Notifier(TerminalFilter(clipboard=clipboard), name),
+            told=telling,
         )
+
+
+@asynccontextmanager
+async def _followed(paths: Paths, told: Callable[[State], None]) -> AsyncIterator[Callable[[State], None]]:
+    """Tell the supervisor whenever the terminal is live again: its own tries may be half a minute apart."""
+    send, receive = anyio.create_memory_object_stream[None](1)
+
+    def telling(state: State) -> None:
+        told(state)
+        if state is State.LIVE:
+            with suppress(anyio.WouldBlock):
+                send.send_nowait(None)
+
+    async def follow() -> None:
+        async for _ in receive:
+            with suppress(ConnectionLost):
+                await client.look(paths)
+
+    async with send, receive, anyio.create_task_group() as tasks:
+        tasks.start_soon(follow)
+        yield telling
+        tasks.cancel_scope.cancel()

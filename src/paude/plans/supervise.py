@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 
 from paude.backends.base import PODMAN
 from paude.errors import ConnectionLost, NotFound
@@ -15,12 +18,16 @@ from paude.plans.live import Live, by_supervisor
 from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths
+from paude.supervisor.hold import Roads
 from paude.supervisor.server import serve
 from paude.sync.daemon import Daemon, daemon
 from paude.tunnel.base import Dialer
+from paude.tunnel.link import LinkMonitor, senses
 
 if TYPE_CHECKING:
     from paude.backends.kubernetes.cluster import Cluster
+
+_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -38,11 +45,20 @@ async def _ended(running: Daemon) -> None:
 
 
 async def supervise(paths: Paths) -> None:
-    """Serve tunnels until the last session is gone."""
+    """Serve tunnels until the last session is gone; sleep and changes of network are noticed where they matter."""
     clusters: dict[tuple[str, str, str], Cluster] = {}
     opening = anyio.Lock()
 
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
+
+        def changed(reason: str) -> None:
+            _log.info("%s: looking at every tunnel", reason)
+            roads.look()
+
+        async def watch_link(server: str) -> None:
+            where = urlsplit(server)
+            found = await anyio.to_thread.run_sync(senses, where.hostname or "", where.port or 443)
+            await LinkMonitor(found, changed).run()
 
         async def resolve(name: str) -> Dialer:
             record = records.load(paths, name)
@@ -54,11 +70,14 @@ async def supervise(paths: Paths) -> None:
                 return dialer(record.name)
             where = (record.server, record.namespace, record.user)
             from paude.backends.kubernetes.stop import connected
-            from paude.tunnel.portforward import PodPortForward
+            from paude.backends.kubernetes.tunnels import tunnel_to
 
             async with opening:
                 if where not in clusters:
                     clusters[where] = await stack.enter_async_context(connected(record, paths))
-            return PodPortForward(clusters[where].access, record.namespace, record.pod)
+                    tasks.start_soon(watch_link, record.server)
+            return tunnel_to(clusters[where], record.pod)
 
-        await serve(paths, resolve, partial(_sync_daemon, paths))
+        roads = Roads(resolve)
+        await serve(paths, roads, partial(_sync_daemon, paths))
+        tasks.cancel_scope.cancel()

@@ -308,6 +308,12 @@ class Settings:
         loosens=True,
     )
     platform: str = setting(kinds.choice("linux/amd64", "linux/arm64"), "linux/amd64", "What the cluster's nodes are.")
+    tunnel: str = setting(
+        kinds.choice("websocket", "kubectl", "oc"),
+        "websocket",
+        "What carries the tunnels: paude, or a program's port-forward where a network lets no WebSocket through.",
+        personal=True,
+    )
     build: Build = field(default_factory=Build)
     resources: Resources = field(default_factory=Resources)
     storage: Storage = field(default_factory=Storage)

@@ -16,14 +16,18 @@ from paude.ssh.outcome import AgentEnded, AttachResult, Detached, State, Tempo
 from paude.ssh.remote import Identity, Remote, RemoteScreen, ended, opened, reached
 from paude.ssh.screen import OutputFilter, bottom_line, box
 from paude.ssh.terminal import RawTerminal
-from paude.tunnel.backoff import LAST_ATTACHED_S, Backoff
+from paude.ssh.timed import DialTimedOut, TimedDialer
+from paude.tunnel.backoff import LAST_ATTACHED_S, QUICK_ATTACHED, Backoff
 from paude.tunnel.base import Dialer
+from paude.tunnel.pinned import PodReplaced
 
 RESIZE_S = 0.05
 SHOW_AFTER_S = 0.5
 ANNOUNCE_S = 5.0
 PROBE_S = 1.0
 TRY_S = 12.0
+NEW_POD = "the pod is a new one, and so is this terminal"
+NEW_AGENT = "the agent was started anew, this terminal is a new one"
 
 
 class _Client:
@@ -66,13 +70,14 @@ class Attachment:
         output: Callable[[], OutputFilter],
         told: Callable[[State], None],
     ) -> None:
-        self._dialer, self._identity, self._remote = dialer, identity, remote
+        self._way, self._identity, self._remote = TimedDialer(dialer), identity, remote
         self._terminal, self._tempo, self._output, self._told = terminal, tempo, output, told
         self._name = secrets.token_hex(8)
         self._held = Held()
-        self._backoff = Backoff(LAST_ATTACHED_S)
+        self._backoff = Backoff(LAST_ATTACHED_S, quick=QUICK_ATTACHED)
         self._client: _Client | None = None
         self._server = ""
+        self._new_pod = False
         self._state = State.CONNECTING
         self._since = self._last_key = anyio.current_time()
         self._gone_since: float | None = None
@@ -121,10 +126,18 @@ class Attachment:
             try:
                 with anyio.CancelScope() as self._attempt, anyio.fail_after(TRY_S):
                     await self._tasks.start(self._serve)
+            except DialTimedOut:
+                self._notice = "no answer"
+                self._tell()
+                continue  # that has taken its time
             except TimeoutError:
                 self._notice = "no answer"
             except SessionGone as exc:
                 self._still_gone(exc)
+            except PodReplaced:
+                # The cluster's word: what answers in the new pod may call itself the old one.
+                self._new_pod = True
+                continue
             except ConnectionLost as exc:
                 self._gone_since = None
                 self._notice = exc.why
@@ -137,7 +150,7 @@ class Attachment:
     async def _serve(self, *, task_status: TaskStatus[None]) -> None:
         client = _Client(self._heard)
         try:
-            async with reached(self._dialer, self._identity, self._remote, client.hear, self._tempo.keepalive) as (
+            async with reached(self._way, self._identity, self._remote, client.hear, self._tempo.keepalive) as (
                 client.connection,
                 client.stream,
             ):
@@ -167,10 +180,10 @@ class Attachment:
         self._gone_since = None
         self._backoff.reset()
         self._notice = ""
-        if self._server and screen.server != self._server:
+        if self._server and (self._new_pod or screen.server != self._server):
             dropped = f"; {self._held.drop()} keys dropped" if len(self._held) else ""
-            self._announcement = f"the agent was started anew, this terminal is a new one{dropped}"
-        self._server = screen.server
+            self._announcement = f"{NEW_POD if self._new_pod else NEW_AGENT}{dropped}"
+        self._server, self._new_pod = screen.server, False
         sieve = self._output()
         screen.show(lambda data: self._terminal.write(sieve.feed(data)) if client is self._client else None)
         screen.resize(self._terminal.size)

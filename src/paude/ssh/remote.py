@@ -12,30 +12,36 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.abc import ByteStream
 
-from paude.errors import ConnectionLost
+from paude.errors import ConnectionLost, PaudeError
 from paude.ssh.channel import CommandSession
 from paude.ssh.connection import Connection, connected, mapped
 from paude.ssh.ssh_config import AGENT_PORT, USER
 from paude.ssh.terminal import Size
 from paude.tunnel.base import Dialer
 
-_GREETING = re.compile(rb"paude ([0-9.]{0,64})\r?\n")
-_LONGEST_GREETING = 4096
+_SERVER = re.compile(r"[0-9.]{1,64}")
+_EARLY = 1024 * 1024  # bytes that may come before they are shown
 _ENDED_S = 3.0
 _UNANSWERED = 30
 
-# What runs in the pod. First the server's identity, so that held keys never reach another one; then this attachment's
-# own stale client goes, found by its environment (a tty may long be somebody else's); then tmux.
-_SCRIPT = """\
+_TMUX = """\
 t() {{ tmux -u -S {socket} "$@"; }}
 i=0; until t has-session -t {session} 2>/dev/null || [ $i -ge 50 ]; do i=$((i+1)); sleep 0.1; done
+"""
+# Who the server is, so that held keys never reach another one. Beside the terminal and not on it: tmux throws away
+# what waits in a pty when it begins to draw.
+_ASK = _TMUX + "t display-message -p -t {session} '#{{pid}}.#{{start_time}}'\n"
+# This attachment's own stale client goes, found by its environment (a tty may long be somebody else's); then tmux.
+_SCRIPT = (
+    _TMUX
+    + """\
 command -v infocmp >/dev/null && ! infocmp >/dev/null 2>&1 && TERM=xterm-256color
-echo "paude $(t display-message -p -t {session} '#{{pid}}.#{{start_time}}' 2>/dev/null)"
 t list-clients -F '#{{client_pid}} #{{client_tty}}' 2>/dev/null | while read -r pid tty; do
 case "$(tr '\\0' '\\n' <"/proc/$pid/environ" 2>/dev/null)" in *PAUDE_CLIENT={client}*) t detach-client -t "$tty";; esac
 done
 {clipboard}PAUDE_CLIENT={client} t attach-session -t {session}
 """
+)
 
 
 @dataclass(frozen=True)
@@ -59,9 +65,17 @@ class Remote:
 
     def command(self, client: str) -> str:
         """The script that attaches as `client`."""
-        socket, session = shlex.quote(self.socket), shlex.quote(f"={self.session}")
         clipboard = "t set-option -s set-clipboard on\n" if self.clipboard else ""
-        return _SCRIPT.format(socket=socket, session=session, client=client, clipboard=clipboard)
+        return _SCRIPT.format(**self._tmux, client=client, clipboard=clipboard)
+
+    @property
+    def question(self) -> str:
+        """The script that tells which tmux server this is."""
+        return _ASK.format(**self._tmux)
+
+    @property
+    def _tmux(self) -> dict[str, str]:
+        return {"socket": shlex.quote(self.socket), "session": shlex.quote(f"={self.session}")}
 
 
 class RemoteScreen(CommandSession):
@@ -70,8 +84,7 @@ class RemoteScreen(CommandSession):
     def __init__(self) -> None:
         super().__init__()
         self.server = ""
-        self._ready = anyio.Event()
-        self._greeted = False
+        self._drawn = anyio.Event()
         self._early = bytearray()
         self._sink: Callable[[bytes], None] | None = None
 
@@ -81,23 +94,19 @@ class RemoteScreen(CommandSession):
             self._sink(data)
             return
         self._early += data
-        if not self._greeted:
-            self._greet()
-        if self._greeted and self._early:
-            self._ready.set()
+        self._drawn.set()
+        if len(self._early) > _EARLY:
+            self.channel.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wake whoever waits for the greeting, too."""
+        """Wake whoever waits for the drawing, too."""
         super().connection_lost(exc)
-        self._ready.set()
+        self._drawn.set()
 
-    async def greeted(self) -> None:
-        """Return once tmux itself has drawn something: from then on keys are its own.
-
-        Raises ConnectionLost when the client ended before, or something else answers.
-        """
-        await self._ready.wait()
-        if not self._greeted:
+    async def drawn(self) -> None:
+        """Return once tmux has drawn something: from then on keys are its own. Raises ConnectionLost."""
+        await self._drawn.wait()
+        if self.closed.is_set():
             with mapped():
                 status = self.status()
             raise ConnectionLost("the agent's terminal does not open", why=f"its shell ended with {status}")
@@ -107,6 +116,8 @@ class RemoteScreen(CommandSession):
         self._sink = sink
         early, self._early = bytes(self._early), bytearray()
         sink(early)
+        if len(early) > _EARLY and not self.closed.is_set():
+            self.channel.resume_reading()
 
     def resize(self, size: Size) -> None:
         """The terminal is this big."""
@@ -122,15 +133,6 @@ class RemoteScreen(CommandSession):
         """Send `keys`."""
         if not self.closed.is_set():
             self.channel.write(keys)
-
-    def _greet(self) -> None:
-        found = _GREETING.search(self._early)
-        if found is not None:
-            self.server = found[1].decode("ascii")
-            self._greeted = True
-            del self._early[: found.end()]
-        elif len(self._early) > _LONGEST_GREETING:
-            self.channel.close()
 
 
 class Heard(ByteStream):
@@ -178,17 +180,41 @@ async def reached(
 
 async def opened(connection: Connection, remote: Remote, client: str, kind: str, size: Size) -> RemoteScreen:
     """The tmux client on a new pty, once tmux has drawn something. Raises ConnectionLost."""
+    server, failure = "", None
+
+    async def ask() -> None:
+        nonlocal server, failure
+        try:
+            server = (await connection.run(remote.question)).text.strip()
+        except PaudeError as exc:
+            failure = exc
+            tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        try:
+            screen = await _screen(connection, remote.command(client), kind, size)
+            await screen.drawn()
+        except PaudeError as exc:
+            failure = exc
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    screen.server = server if _SERVER.fullmatch(server) else ""
+    return screen
+
+
+async def _screen(connection: Connection, command: str, kind: str, size: Size) -> RemoteScreen:
     with mapped():
         _, screen = await connection.raw.create_session(
             RemoteScreen,
-            remote.command(client),
+            command,
             encoding=None,
             request_pty="force",
             term_type=kind,
             term_size=(size.columns, size.rows, size.width, size.height),
         )
     assert isinstance(screen, RemoteScreen)
-    await screen.greeted()
     return screen
 
 

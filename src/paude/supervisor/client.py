@@ -58,6 +58,11 @@ async def sessions_changed(paths: Paths) -> None:
     await _ask(paths, "!sessions-changed")
 
 
+async def look(paths: Paths) -> None:
+    """Tell it that the link is back: what waits is tried at once."""
+    await _ask(paths, "!look")
+
+
 def _start(paths: Paths) -> None:
     try:
         fdpass.connected(str(paths.supervisor_socket), str(paths.state)).close()

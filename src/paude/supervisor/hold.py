@@ -9,38 +9,13 @@ from anyio.abc import ByteStream
 
 from paude.errors import ConnectionLost
 from paude.tunnel.backoff import Backoff
-from paude.tunnel.base import Dialer
+from paude.tunnel.base import Dialer, Suspectable
 from paude.tunnel.relay import pump
+from paude.tunnel.unread import Unread
 
 HOLD_S = 60.0
 FIRST_BYTE_S = 15.0
-
-
-class Prefixed(ByteStream):
-    """A stream whose first bytes were already read."""
-
-    def __init__(self, first: bytes, stream: ByteStream) -> None:
-        self._first = first
-        self._stream = stream
-
-    async def receive(self, max_bytes: int = 65536) -> bytes:
-        """The next bytes."""
-        if not self._first:
-            return await self._stream.receive(max_bytes)
-        data, self._first = self._first[:max_bytes], self._first[max_bytes:]
-        return data
-
-    async def send(self, item: bytes) -> None:
-        """Send `item`."""
-        await self._stream.send(item)
-
-    async def send_eof(self) -> None:
-        """Half-close."""
-        await self._stream.send_eof()
-
-    async def aclose(self) -> None:
-        """Close."""
-        await self._stream.aclose()
+SUSPECT_S = 1.0
 
 
 class Road:
@@ -52,11 +27,17 @@ class Road:
         self._hold = hold
         self._turn = anyio.Lock()
         self._backoff = Backoff()
+        self._attempt = anyio.CancelScope()
+        self._open: set[ByteStream] = set()
         self.failure = ""
 
-    def hurry(self) -> None:
-        """There is a reason to try now."""
+    def look(self) -> None:
+        """The network may be another one: try anew at once, and ask the streams that are open whether they live."""
         self._backoff.hurry()
+        self._attempt.cancel()
+        for stream in self._open:
+            if isinstance(stream, Suspectable):
+                stream.suspect(SUSPECT_S)
 
     async def join(self, client: ByteStream) -> Exception | None:
         """Join `client` to the pod until one of them ends; what broke it off, if anything did.
@@ -67,32 +48,72 @@ class Road:
         """
         try:
             with anyio.fail_after(self._hold):
-                stream = await self._found()
+                stream, first = await self._found()
         except TimeoutError as exc:
             raise ConnectionLost("no way to the pod", why=self.failure or f"none in {self._hold:g} s") from exc
-        return await pump(client, stream)
+        self._open.add(stream)
+        try:
+            return await pump(client, Unread(first, stream))
+        finally:
+            self._open.discard(stream)
 
-    async def _found(self) -> ByteStream:
+    async def _found(self) -> tuple[ByteStream, bytes]:
         async with self._turn:
             while True:
-                try:
-                    stream = await self._speaking()
-                except ConnectionLost as exc:
-                    self.failure = str(exc)
+                found = None
+                with anyio.CancelScope() as self._attempt:
+                    found = await self._tried()
+                if found is not None:
+                    return found
+                if not self._attempt.cancelled_caught:
                     await self._backoff.wait()
-                else:
-                    self.failure = ""
-                    self._backoff.reset()
-                    return stream
 
-    async def _speaking(self) -> ByteStream:
+    async def _tried(self) -> tuple[ByteStream, bytes] | None:
+        try:
+            found = await self._speaking()
+        except ConnectionLost as exc:
+            self.failure = str(exc)
+            return None
+        self.failure = ""
+        self._backoff.reset()
+        return found
+
+    async def _speaking(self) -> tuple[ByteStream, bytes]:
         stream = await (await self._resolve()).dial(self._port)
         try:
             with anyio.fail_after(FIRST_BYTE_S):
-                return Prefixed(await stream.receive(), stream)
+                return stream, await stream.receive()
         except (TimeoutError, anyio.EndOfStream) as exc:
             await stream.aclose()
             raise ConnectionLost("the pod does not answer", why=f"port {self._port} says nothing") from exc
         except BaseException:
             await stream.aclose()
             raise
+
+
+class Roads:
+    """The ways to all pods, by session and port; `resolve` finds the way to a session's pod."""
+
+    def __init__(self, resolve: Callable[[str], Awaitable[Dialer]], *, hold: float = HOLD_S) -> None:
+        self._resolve, self._hold = resolve, hold
+        self._roads: dict[tuple[str, int], Road] = {}
+
+    def to(self, name: str, port: int) -> Road:
+        """The way to `port` of the session's pod."""
+        key = (name, port)
+        if key not in self._roads:
+            self._roads[key] = Road(lambda: self._resolve(name), port, hold=self._hold)
+        return self._roads[key]
+
+    def forget(self, name: str) -> None:
+        """The session is none any more."""
+        self._roads = {key: road for key, road in self._roads.items() if key[0] != name}
+
+    def look(self) -> None:
+        """The network may be another one."""
+        for road in self._roads.values():
+            road.look()
+
+    def failure(self, name: str) -> str:
+        """What keeps the session's clients waiting; empty when nothing does."""
+        return next((road.failure for (one, _), road in self._roads.items() if one == name and road.failure), "")

@@ -1,8 +1,8 @@
 """The supervisor: one process per user that owns the tunnels and the sync daemon while any session lives.
 
 Its socket speaks lines: `NAME PORT` turns the connection into a stream to that port of the session's pod; a line
-that begins with `!` asks the supervisor itself (`!hello`, `!status`, `!stop`, `!forget NAME`, `!sessions-changed`)
-and is answered with one line of JSON. `!ready` is `!hello` that waits for the sync daemon.
+that begins with `!` asks the supervisor itself (`!hello`, `!status`, `!stop`, `!forget NAME`, `!sessions-changed`,
+`!look`: the link is back) and is answered with one line of JSON. `!ready` is `!hello` that waits for the sync daemon.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 import socket
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -28,12 +28,12 @@ from anyio.abc import ByteStream, TaskGroup
 from paude import __version__
 from paude.errors import PaudeError
 from paude.settings import Paths
-from paude.supervisor.hold import HOLD_S, Prefixed, Road
+from paude.supervisor.hold import Roads
 from paude.tunnel.backoff import Backoff
-from paude.tunnel.base import Dialer
 from paude.tunnel.local import LocalStream
+from paude.tunnel.unread import Unread
 
-PROTOCOL = 1
+PROTOCOL = 2
 IDLE_S = 60.0
 LOG_LIMIT = 1024 * 1024
 _LINE_S = 10.0
@@ -44,22 +44,20 @@ _log = logging.getLogger(__name__)
 
 async def serve(
     paths: Paths,
-    resolve: Callable[[str], Awaitable[Dialer]],
+    roads: Roads,
     sync_daemon: Callable[[], AbstractAsyncContextManager[None]],
     *,
     idle: float = IDLE_S,
-    hold: float = HOLD_S,
 ) -> None:
     """Be the supervisor until the last session is gone for `idle` seconds, or until it is told to stop.
 
-    `resolve` finds the way to a session's pod, `sync_daemon` runs the daemon for as long as it is open. Clients are
-    held for `hold` seconds while there is no way. Returns at once when another supervisor serves these paths.
+    `sync_daemon` runs the daemon for as long as it is open. Returns at once when another supervisor serves these paths.
     """
     _log_to(paths.state / "supervisor.log")
     async with _only_one(paths) as alone:
         if not alone:
             return
-        supervisor = _Supervisor(paths, resolve, idle, hold)
+        supervisor = _Supervisor(paths, roads, idle)
         with _listening(paths.supervisor_socket) as listener:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(supervisor.accept, listener, tasks)
@@ -72,10 +70,9 @@ async def serve(
 
 
 class _Supervisor:
-    def __init__(self, paths: Paths, resolve: Callable[[str], Awaitable[Dialer]], idle: float, hold: float) -> None:
-        self._paths, self._resolve, self._idle, self._hold = paths, resolve, idle, hold
+    def __init__(self, paths: Paths, roads: Roads, idle: float) -> None:
+        self._paths, self._roads, self._idle = paths, roads, idle
         self._since = time.time()
-        self._roads: dict[tuple[str, int], Road] = {}
         self._streams: dict[str, set[anyio.CancelScope]] = defaultdict(set)
         self._daemon = anyio.Event()
         self._changed = anyio.Event()
@@ -104,7 +101,7 @@ class _Supervisor:
             if line.startswith("!"):
                 await client.send(json.dumps(self._answer(*line.split())).encode() + b"\n")
             else:
-                await self._stream(line, Prefixed(rest, client))
+                await self._stream(line, Unread(rest, client))
         except PaudeError as exc:
             _log.warning("%s%s", exc, f" ({exc.hint})" if exc.hint else "")
         except (TimeoutError, ValueError, anyio.EndOfStream, anyio.BrokenResourceError) as exc:
@@ -122,17 +119,11 @@ class _Supervisor:
         with anyio.CancelScope() as scope:
             self._streams[name].add(scope)
             try:
-                error = await self._road(name, port).join(client)
+                error = await self._roads.to(name, port).join(client)
                 _log.info("%s: a stream to %d ended%s", name, port, f": {error}" if error else "")
             finally:
                 self._streams[name].discard(scope)
                 self._nudge()
-
-    def _road(self, name: str, port: int) -> Road:
-        key = (name, port)
-        if key not in self._roads:
-            self._roads[key] = Road(lambda: self._resolve(name), port, hold=self._hold)
-        return self._roads[key]
 
     # --- questions
 
@@ -145,6 +136,9 @@ class _Supervisor:
         if question == "!stop":
             self.ended.set()
             return {"stopping": True}
+        if question == "!look":
+            self._roads.look()
+            return {"looking": True}
         if question == "!forget":
             return {"closed": self._forget(name)}
         if question == "!sessions-changed":
@@ -156,17 +150,16 @@ class _Supervisor:
         return {"protocol": PROTOCOL, "version": __version__, "pid": os.getpid()}
 
     def _sessions(self) -> dict[str, Any]:
-        def failure(name: str) -> str:
-            return next((road.failure for (one, _), road in self._roads.items() if one == name and road.failure), "")
-
         names = {*self._recorded(), *(name for name, scopes in self._streams.items() if scopes)}
-        return {name: {"streams": len(self._streams[name]), "failure": failure(name)} for name in sorted(names)}
+        return {
+            name: {"streams": len(self._streams[name]), "failure": self._roads.failure(name)} for name in sorted(names)
+        }
 
     def _forget(self, name: str) -> int:
         scopes = list(self._streams.pop(name, ()))
         for scope in scopes:
             scope.cancel()
-        self._roads = {key: road for key, road in self._roads.items() if key[0] != name}
+        self._roads.forget(name)
         self._nudge()
         return len(scopes)
 

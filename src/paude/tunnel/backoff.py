@@ -1,4 +1,7 @@
-"""How long to wait before the next attempt: full jitter, doubling up to a limit, never nothing twice."""
+"""How long to wait before the next attempt: full jitter, doubling up to a limit, never nothing twice.
+
+With an average of 2.6 s between attempts a long outage is met with less than one in two seconds.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,19 @@ import anyio
 FIRST_S = 0.2
 LAST_ATTACHED_S = 5.0
 LAST_BACKGROUND_S = 30.0
+QUICK_ATTACHED = 5  # who is at the keyboard waits: a short cut is not to have grown the waits
 
 
 class Backoff:
     """Waits of `first` seconds at least, so never more than five tries in a second.
 
-    `hurry` ends the wait that is running and begins again at `first`.
+    The waits grow after `quick` of them. `hurry` ends the wait that is running and begins again at `first`.
     """
 
-    def __init__(self, last: float = LAST_BACKGROUND_S, first: float = FIRST_S) -> None:
+    def __init__(self, last: float = LAST_BACKGROUND_S, first: float = FIRST_S, *, quick: int = 0) -> None:
         self._first = first
         self._last = last
+        self._quick = quick
         self._failures = 0
         self._scope: anyio.CancelScope | None = None
 
@@ -36,7 +41,7 @@ class Backoff:
     async def wait(self) -> None:
         """Wait before the next attempt."""
         self._failures += 1
-        seconds = random.uniform(self._first, limit(self._failures, self._first, self._last))
+        seconds = random.uniform(self._first, limit(max(1, self._failures - self._quick), self._first, self._last))
         with anyio.CancelScope() as self._scope:
             await anyio.sleep(seconds)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import anyio
 from anyio.abc import ByteStream
@@ -23,4 +23,13 @@ class Dialer(Protocol):
         Whether something listens there shows with the first byte, not here. Raises LoginExpired, Forbidden,
         SessionGone, or ConnectionLost when trying again may help.
         """
+        ...
+
+
+@runtime_checkable
+class Suspectable(Protocol):
+    """A stream that can find out whether it lives."""
+
+    def suspect(self, allowance: float = 1.0) -> None:
+        """Ask the other end now; without any progress for `allowance` seconds the stream breaks off."""
         ...

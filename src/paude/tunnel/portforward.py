@@ -7,10 +7,12 @@ fragmented nor compressed. There is no half-close. Works while the pod is still 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,18 +22,22 @@ from anyio.abc import ByteStream
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidStatus, WebSocketException
 from websockets.http11 import Response
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from paude.errors import ConnectionLost, Forbidden, LoginExpired, PaudeError, SessionGone
 from paude.process import clean
 from paude.tunnel.base import TunnelLost
+from paude.tunnel.frames import BadFrame, Part
 from paude.tunnel.watched import WatchedConnection
 
 PAYLOAD = 32 * 1024
+_AT_ONCE = 2 * PAYLOAD
 OPEN_S = 10.0
 CLOSE_S = 1.0
 _DATA, _ERROR = 0, 1
-_READ_AHEAD = 8  # messages of at most 32 KiB
+_READ_AHEAD = 256 * 1024
+_LONGEST_WORDS = 4096
 _WRITE_LIMIT = 64 * 1024
 _PROTOCOL = Subprotocol("v4.channel.k8s.io")
 
@@ -72,8 +78,8 @@ class PodPortForward:
 
     async def _open(self, access: ApiAccess, port: int) -> ByteStream:
         connection = await connect(self._url(access, port), **_options(access))
-        assert isinstance(connection, WatchedConnection)
-        return PortForwardStream(connection, port)
+        assert isinstance(connection, PortForwardConnection)
+        return PortForwardStream(connection)
 
     def _url(self, access: ApiAccess, port: int) -> str:
         server = urlsplit(access.server)
@@ -93,27 +99,118 @@ class PodPortForward:
         return ConnectionLost("the cluster refused the tunnel", why=f"{code}: {reason}")
 
 
+class PortForwardConnection(WatchedConnection):
+    """What came on the two channels of one port; at most 256 KiB and one read of it wait to be taken."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin with nothing."""
+        super().connection_made(transport)
+        self._pieces: deque[memoryview] = deque()  # of what was read: nothing is copied before it is taken
+        self._waiting = 0
+        self._words = bytearray()
+        self._wanted = True
+        self._channel = _DATA
+        self._header: bytearray | None = None
+        self._headers_due = {_DATA, _ERROR}
+        self._news = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake the reader."""
+        super().connection_lost(exc)
+        self._news.set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether enough waits."""
+        return self._waiting >= _READ_AHEAD
+
+    def arrived(self, part: Part) -> None:
+        """Sort it by its channel."""
+        piece = part.data
+        if part.first:
+            if not piece:
+                return
+            self._channel = piece[0]
+            piece = piece[1:]
+            if self._channel in self._headers_due:
+                self._headers_due.discard(self._channel)
+                self._header = bytearray()
+        if self._header is not None:
+            self._header += piece
+            if part.last:
+                self._check(self._header)
+                self._header = None
+        elif self._channel == _DATA and self._wanted:
+            self._pieces.append(piece)
+            self._waiting += len(piece)
+            self._news.set()
+        elif self._channel == _ERROR:
+            self._words += piece[: _LONGEST_WORDS - len(self._words)]
+            self._news.set()
+
+    async def take(self, most: int) -> bytes:
+        """The next bytes of the data channel. Raises TunnelLost with what the error channel said, ConnectionClosed."""
+        while not self._waiting:
+            if self._words:
+                raise TunnelLost("the tunnel broke off", why=clean(self._words.decode("utf-8", "replace")).strip())
+            if self.protocol.state is State.CLOSED:
+                raise self.close_exc
+            self._news.clear()
+            self.resume()
+            await self._news.wait()
+        taken = b"".join(self._taken(most))
+        self._waiting -= len(taken)
+        if not self.is_full:
+            self.resume()
+        return taken
+
+    def _taken(self, most: int) -> Iterator[memoryview]:
+        while self._pieces and most:
+            piece = self._pieces.popleft()
+            if len(piece) > most:
+                self._pieces.appendleft(piece[most:])
+            yield piece[:most]
+            most -= min(most, len(piece))
+
+    def discard(self) -> None:
+        """Nobody will read any more: what is still to come must not be in the way of the other end's farewell."""
+        self._wanted = False
+        self._pieces.clear()
+        self._waiting = 0
+        self.resume()
+
+    def _check(self, header: bytearray) -> None:
+        assert self.request is not None
+        if not self.request.path.endswith(f"={int.from_bytes(header, 'little')}") or len(header) != 2:
+            raise BadFrame(f"this is not {_PROTOCOL}")
+
+
 class PortForwardStream(ByteStream):
     """One stream of a port-forward. Raises TunnelLost when it breaks off, with the other end's words if it said any."""
 
-    def __init__(self, connection: WatchedConnection, port: int) -> None:
+    def __init__(self, connection: PortForwardConnection) -> None:
         self._connection = connection
-        self._header = port.to_bytes(2, "little")
-        self._headers_due = {_DATA, _ERROR}
-        self._rest = b""
         self._closed = False
 
     async def receive(self, max_bytes: int = 64 * 1024) -> bytes:
         """The next bytes; EndOfStream when the program in the pod has closed its end."""
-        data = self._rest or await self._next()
-        self._rest = data[max_bytes:]
-        return data[:max_bytes] if self._rest else data
+        try:
+            return await self._connection.take(max_bytes)
+        except ConnectionClosedOK as exc:
+            raise (anyio.ClosedResourceError() if self._closed else anyio.EndOfStream()) from exc
+        except ConnectionClosed as exc:
+            raise self._lost(exc) from exc
 
     async def send(self, item: bytes | bytearray | memoryview) -> None:
         """Send all of `item`; waits while more than 64 KiB wait for the kernel."""
         view = memoryview(item)
-        for start in range(0, len(view), PAYLOAD):
-            await self._send(b"".join((b"\0", view[start : start + PAYLOAD])))
+        for start in range(0, len(view), _AT_ONCE):
+            piece = view[start : start + _AT_ONCE]
+            messages = [b"".join((b"\0", piece[at : at + PAYLOAD])) for at in range(0, len(piece), PAYLOAD)]
+            try:
+                await self._connection.send_messages(messages)
+            except ConnectionClosed as exc:
+                raise self._lost(exc) from exc
 
     async def send_eof(self) -> None:
         """Nothing: the protocol has no half-close, and closing all would lose what the other end still has to say."""
@@ -125,42 +222,12 @@ class PortForwardStream(ByteStream):
     async def aclose(self) -> None:
         """Close it; takes at most a second, even when nobody answers."""
         self._closed = True
+        self._connection.discard()
         try:
             with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_S):
                 await self._connection.close()
         finally:
             self._connection.transport.abort()
-
-    async def _next(self) -> bytes:
-        while True:
-            message = await self._message()
-            channel, body = message[0], message[1:]
-            if channel in self._headers_due:
-                self._headers_due.discard(channel)
-                if body != self._header:
-                    raise TunnelLost("the tunnel broke off", why="the cluster does not speak v4.channel.k8s.io")
-            elif channel == _ERROR:
-                raise TunnelLost("the tunnel broke off", why=clean(body.decode("utf-8", "replace")).strip())
-            elif channel == _DATA and body:
-                return body
-
-    async def _message(self) -> bytes:
-        try:
-            while True:
-                message = await self._connection.recv(decode=False)
-                if message:
-                    return message
-        except ConnectionClosedOK as exc:
-            raise (anyio.ClosedResourceError() if self._closed else anyio.EndOfStream()) from exc
-        except ConnectionClosed as exc:
-            raise self._lost(exc) from exc
-
-    async def _send(self, message: bytes) -> None:
-        try:
-            self._connection.handed += len(message)
-            await self._connection.send(message)
-        except ConnectionClosed as exc:
-            raise self._lost(exc) from exc
 
     def _lost(self, exc: ConnectionClosed) -> Exception:
         if self._closed:
@@ -184,9 +251,8 @@ def _options(access: ApiAccess) -> dict[str, Any]:
         "close_timeout": CLOSE_S,
         "ping_interval": None,
         "max_size": None,
-        "max_queue": _READ_AHEAD,
         "write_limit": _WRITE_LIMIT,
-        "create_connection": WatchedConnection,
+        "create_connection": PortForwardConnection,
         **secure,
     }
 

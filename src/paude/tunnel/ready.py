@@ -11,6 +11,7 @@ from anyio.abc import ByteStream
 
 from paude.errors import ConnectionLost, PaudeError, SessionGone
 from paude.tunnel.base import Dialer
+from paude.tunnel.unread import Unread
 
 WITHIN_S = 30.0
 _FIRST_PAUSE_S = 0.03
@@ -42,37 +43,9 @@ async def spoken(stream: ByteStream) -> ByteStream:
     Raises ConnectionLost when the port is closed, and closes the stream then.
     """
     try:
-        return _Unread(stream, await stream.receive())
+        return Unread(await stream.receive(), stream)
     except BaseException as exc:
         await anyio.aclose_forcefully(stream)
         if isinstance(exc, (anyio.EndOfStream, anyio.BrokenResourceError)):
             raise ConnectionLost("the port is closed") from exc
         raise
-
-
-class _Unread(ByteStream):
-    """A stream with bytes put back in front."""
-
-    def __init__(self, stream: ByteStream, first: bytes) -> None:
-        self._stream = stream
-        self._first = first
-
-    async def receive(self, max_bytes: int = 65536) -> bytes:
-        if self._first:
-            taken, self._first = self._first[:max_bytes], self._first[max_bytes:]
-            return taken
-        return await self._stream.receive(max_bytes)
-
-    def suspect(self, allowance: float) -> None:
-        suspect = getattr(self._stream, "suspect", None)
-        if suspect is not None:
-            suspect(allowance)
-
-    async def send(self, item: bytes) -> None:
-        await self._stream.send(item)
-
-    async def send_eof(self) -> None:
-        await self._stream.send_eof()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()

@@ -25,7 +25,7 @@ from paude.backends.kubernetes.kubeconfig import Target
 from paude.backends.kubernetes.trust import trust_of
 from paude.errors import ConnectionLost, LoginExpired, PaudeError, SettingsError
 from paude.process import clean
-from paude.settings import Paths
+from paude.settings import Paths, read
 from paude.tunnel.portforward import ApiAccess
 
 FIELD_MANAGER = "paude"
@@ -103,7 +103,7 @@ async def connected(target: Target, paths: Paths) -> AsyncIterator[Cluster]:
         await client.auth
     except _NO_LOGIN as exc:
         raise LoginExpired("the kubeconfig's way of logging in failed", why=clean(str(exc))) from exc
-    cluster = Cluster(target, client, trust)
+    cluster = Cluster(target, client, trust, read(paths, None).values.tunnel)
     try:
         await cluster.check_version()
         yield cluster
@@ -126,8 +126,9 @@ def _without_files(target: Target) -> Any:
 class Cluster:
     """One cluster, seen by one user, with one namespace as the default."""
 
-    def __init__(self, target: Target, client: _Client, trust: ssl.SSLContext) -> None:
+    def __init__(self, target: Target, client: _Client, trust: ssl.SSLContext, tunnel: str) -> None:
         self.target = target
+        self.tunnel = tunnel
         self._client = client
         self._trust = trust
         self._renewing = anyio.Lock()

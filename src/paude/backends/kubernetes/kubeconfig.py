@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -25,7 +26,7 @@ _LARGEST = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Target:
-    """One cluster, one user, one namespace; `files` are the kubeconfigs it was read from."""
+    """One cluster, one user, one namespace; `files` are the kubeconfigs it was read from, `cluster` its name there."""
 
     server: str
     namespace: str
@@ -34,6 +35,7 @@ class Target:
     files: tuple[Path, ...]
     cluster_entry: Section
     user_entry: Section
+    cluster: str = ""
 
     def __repr__(self) -> str:
         return f"<Target {self.server} namespace={self.namespace} user={self.user}>"
@@ -48,6 +50,12 @@ class Target:
             "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": self.namespace}}],
             "current-context": "x",
         }
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the API server."""
+        where = urlsplit(self.server)
+        return where.hostname or "", where.port or (443 if where.scheme == "https" else 80)
 
     @property
     def certificate_authority(self) -> bytes | None:
@@ -207,6 +215,7 @@ def _target(merged: _Merged, cluster: str, user: str, namespace: str, context: s
         files=merged.files,
         cluster_entry=merged.clusters[cluster],
         user_entry=entry,
+        cluster=cluster,
     )
 
 

@@ -13,9 +13,9 @@ from paude import report
 from paude.backends.kubernetes import ownership, reasons
 from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.manifests import Identity, resource_name
+from paude.backends.kubernetes.tunnels import tunnel_to
 from paude.errors import PaudeError, SessionGone
 from paude.tunnel.base import Dialer
-from paude.tunnel.portforward import PodPortForward
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Pod:
     @property
     def dialer(self) -> Dialer:
         """The way to the ports of its loopback."""
-        return PodPortForward(self.cluster.access, self.cluster.namespace, self.name)
+        return tunnel_to(self.cluster, self.name)
 
 
 def pod_name(session: str) -> str:

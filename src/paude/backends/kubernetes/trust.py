@@ -16,7 +16,7 @@ def trust_of(target: Target, paths: Paths) -> ssl.SSLContext:
     """The kubeconfig's CA, else the operating system's store; with the user's certificate where there is one."""
     try:
         ca = target.certificate_authority
-        context = ssl.create_default_context(cadata=ca.decode() if ca else None)
+        context = _context(ca.decode() if ca else None, target.cluster_entry.get("tls-server-name"))
         if target.cluster_entry.get("insecure-skip-tls-verify"):
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -24,6 +24,35 @@ def trust_of(target: Target, paths: Paths) -> ssl.SSLContext:
             _load_chain(context, pair, paths.runtime)
     except (ssl.SSLError, UnicodeDecodeError) as exc:
         raise SettingsError("the certificates in the kubeconfig cannot be used", why=str(exc)) from exc
+    return context
+
+
+class _Named(ssl.SSLContext):
+    """Asks for a name of its own, whatever address was dialled, and takes the certificate of no other."""
+
+    name = ""
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """As the one above, with the name."""
+        return super().wrap_bio(incoming, outgoing, server_side, self.name, session)
+
+
+def _context(ca: str | None, name: object) -> ssl.SSLContext:
+    if not isinstance(name, str) or not name:
+        return ssl.create_default_context(cadata=ca)
+    context = _Named(ssl.PROTOCOL_TLS_CLIENT)
+    context.name = name
+    if ca:
+        context.load_verify_locations(cadata=ca)
+    else:
+        context.load_default_certs()
     return context
 
 

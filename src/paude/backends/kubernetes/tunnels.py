@@ -1,0 +1,101 @@
+"""The way into a pod: paude's own port-forward, or kubectl's where the network lets no WebSocket through."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import partial
+
+import httpx
+from anyio.abc import ByteStream
+
+from paude.backends.kubernetes.cluster import Cluster
+from paude.backends.kubernetes.kubeconfig import Target
+from paude.errors import ConnectionLost, Forbidden, LoginExpired, SessionGone
+from paude.ssh.ssh_config import GATE_PORT
+from paude.tunnel.base import Dialer
+from paude.tunnel.command import PortForwardCommand
+from paude.tunnel.execstream import ExecStreams
+from paude.tunnel.pinned import PinnedDialer
+from paude.tunnel.portforward import PodPortForward
+
+WEBSOCKET = "websocket"
+_ASK_S = 10.0
+_SSHD = ("/usr/sbin/sshd", "-i", "-e", "-f", "/run/paude/sshd.conf")
+_STARTING = re.compile(r"pod is not running|container not found|ContainerCreating|is waiting to start", re.IGNORECASE)
+
+
+def tunnel_to(cluster: Cluster, pod: str) -> Dialer:
+    """A Dialer for the pod, of the kind that the user's settings name."""
+    if cluster.tunnel != WEBSOCKET:
+        return ByProgram(cluster.tunnel, cluster.target, pod)
+    return PodPortForward(cluster.access, cluster.namespace, pod)
+
+
+def pinned_to(cluster: Cluster, pod: str) -> Dialer:
+    """The same, for as long as the name is that of the same pod."""
+    return PinnedDialer(tunnel_to(cluster, pod), partial(_uid, cluster, pod))
+
+
+async def _uid(cluster: Cluster, pod: str) -> str:
+    """The pod's uid, over a connection of its own: one that was kept may have died with the link."""
+    access = await cluster.access()
+    url = f"{access.server.rstrip('/')}/api/v1/namespaces/{cluster.namespace}/pods/{pod}"
+    headers = {**access.headers, "Accept": "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"}
+    try:
+        async with httpx.AsyncClient(verify=access.ssl or True, proxy=access.proxy, timeout=_ASK_S) as once:
+            answer = await once.get(url, headers=headers)
+        return str(answer.json()["metadata"]["uid"]) if answer.status_code == 200 else ""
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return ""
+
+
+@dataclass(frozen=True)
+class ByProgram:
+    """A Dialer by `kubectl` or `oc`, which read the user's own kubeconfig files.
+
+    They forward to running pods only. The gate is needed before that, while the fence proves the wall, so its sshd
+    is run by `exec` instead.
+    """
+
+    program: str
+    target: Target
+    pod: str
+
+    async def dial(self, port: int) -> ByteStream:
+        """A new stream to `port`."""
+        if port == GATE_PORT:
+            return await ExecStreams(self._exec, self._environment, self._failure).dial(port)
+        return await PortForwardCommand(self._forward, self._environment, self._failure).dial(port)
+
+    def _exec(self, port: int) -> tuple[str, ...]:
+        return (*self._words("exec"), "--stdin", "--container=gate", self.pod, "--", *_SSHD)
+
+    def _forward(self, port: int) -> tuple[str, ...]:
+        return (*self._words("port-forward"), "--address=127.0.0.1", f"pod/{self.pod}", f":{port}")
+
+    def _words(self, verb: str) -> tuple[str, ...]:
+        target = self.target
+        pinned = (f"--cluster={target.cluster}", f"--user={target.user}", f"--namespace={target.namespace}")
+        return (self.program, *pinned, verb)
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "KUBECONFIG": os.pathsep.join(str(file) for file in self.target.files)}
+
+    def _failure(self, code: int, said: str) -> Exception:
+        return failure(self.program, self.pod, said)
+
+
+def failure(program: str, pod: str, said: str) -> Exception:
+    """What the program's last words mean."""
+    if "NotFound" in said and f'"{pod}"' in said:
+        return SessionGone(f"the pod {pod} is gone", why=said)
+    if "Forbidden" in said:
+        return Forbidden("you may not open a tunnel", why=said)
+    if "Unauthorized" in said or "You must be logged in" in said:
+        return LoginExpired("the cluster does not accept your login", why=said, hint="log in again and retry")
+    if _STARTING.search(said):
+        why = f"{program} reaches running pods only, and this one is still starting"
+        return ConnectionLost("no tunnel to the pod yet", why=why)
+    return ConnectionLost(f"no tunnel by {program}", why=said)

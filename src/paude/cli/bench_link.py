@@ -1,0 +1,211 @@
+"""`paude bench tunnel` and `paude bench attach`: paude on a bad network, in a session of its own behind a relay."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from paude.cli import options
+from paude.cli.app import in_loop, put, say
+from paude.errors import UsageError
+
+if TYPE_CHECKING:
+    from paude.backends.kubernetes.cluster import Cluster
+    from paude.bench.attach import AttachReport
+    from paude.bench.attach import Plan as AttachPlan
+    from paude.bench.relay import Relay
+    from paude.bench.tunnel import TunnelReport
+    from paude.plans.request import Wishes
+    from paude.sessions.records import Record
+    from paude.settings import Paths
+
+RegistryName = Annotated[str | None, typer.Option("--registry", envvar="PAUDE_REGISTRY", help="Where images go.")]
+RegistryCa = Annotated[
+    Path | None, typer.Option("--registry-ca", envvar="PAUDE_REGISTRY_CA", help="The registry's CA.")
+]
+StorageClass = Annotated[str | None, typer.Option("--storage-class", help="The volume's StorageClass.")]
+Output = Annotated[str, typer.Option("--output", "-o", help="text or json.")]
+
+
+def register(group: typer.Typer) -> None:
+    """Add the verbs."""
+    group.command()(tunnel)
+    group.command()(attach)
+
+
+def tunnel(
+    mib: Annotated[int, typer.Option(min=1, help="MiB of each transfer.")] = 200,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each kind is measured.")] = 5,
+    exact: Annotated[int, typer.Option(min=1, help="MiB that have to come back byte-exact.")] = 1024,
+    full: Annotated[float, typer.Option(help="Seconds of a full uplink.")] = 60,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    kubeconfig: options.Kubeconfig = None,
+    registry: options.Registry = None,
+    registry_ca: options.RegistryCA = None,
+    storage_class: options.StorageClass = None,
+    timeout: options.Timeout = 300,
+    output: Output = "text",
+) -> None:
+    """Measure the tunnel beside `kubectl port-forward`, where that is installed, and on a link that fails."""
+    wishes = _wishes(context, namespace, kubeconfig, registry, registry_ca, storage_class, output)
+
+    async def measure() -> TunnelReport:
+        async with _session(wishes, timeout) as there:
+            return await _measure_tunnel(there, mib, rounds, exact, full)
+
+    report = in_loop(measure)
+    put(json.dumps(report.to_json(), indent=1) if output == "json" else report.to_text())
+
+
+def attach(
+    cuts: Annotated[int, typer.Option(min=1, help="Cuts of one second.")] = 50,
+    outages: Annotated[int, typer.Option(min=1, help="Longer outages.")] = 10,
+    outage: Annotated[float, typer.Option(min=1, help="Seconds of each.")] = 60,
+    long_outage: Annotated[float, typer.Option(help="Seconds of one more; 1800 for the full run.")] = 0,
+    sleeps: Annotated[int, typer.Option(min=1, help="Sleeps of the laptop, black holes.")] = 10,
+    full: Annotated[float, typer.Option(help="Seconds of a full uplink.")] = 60,
+    bulk: Annotated[int, typer.Option(min=1, help="MiB of the transfer beside the terminal.")] = 1024,
+    context: options.Context = None,
+    namespace: options.Namespace = None,
+    kubeconfig: options.Kubeconfig = None,
+    registry: options.Registry = None,
+    registry_ca: options.RegistryCA = None,
+    storage_class: options.StorageClass = None,
+    timeout: options.Timeout = 300,
+    output: Output = "text",
+) -> None:
+    """Cut, stall, throttle and forget the link of a terminal; tell how soon one can type again. About 20 minutes."""
+    from paude.bench.attach import Plan
+
+    wishes = _wishes(context, namespace, kubeconfig, registry, registry_ca, storage_class, output)
+    plan = Plan(
+        cuts=cuts,
+        outages=outages,
+        outage_s=outage,
+        long_outage_s=long_outage,
+        sleeps=sleeps,
+        black_holes=sleeps,
+        full_uplink_s=full,
+        bulk_mib=bulk,
+    )
+
+    async def measure() -> AttachReport:
+        async with _session(wishes, timeout) as there:
+            return await _measure_attach(there, plan)
+
+    report = in_loop(measure)
+    put(json.dumps(report.to_json(), indent=1) if output == "json" else report.to_text())
+
+
+def _wishes(
+    context: str | None,
+    namespace: str | None,
+    kubeconfig: Path | None,
+    registry: str | None,
+    registry_ca: Path | None,
+    storage_class: str | None,
+    output: str,
+) -> Wishes:
+    from paude.backends.base import KUBERNETES
+    from paude.plans.request import Wishes
+    from paude.settings import Paths, read
+
+    if output not in {"text", "json"}:
+        raise UsageError(f"there is no output format {output!r}", hint="formats: text, json")
+    flags = options.of_cluster(context, namespace, kubeconfig, registry, registry_ca, storage_class)
+    fixed = {"agent": "shell", "backend": KUBERNETES}
+    return Wishes(settled=read(Paths.from_environment(), None, {**flags, **fixed}))
+
+
+@dataclass(frozen=True)
+class _There:
+    """A session that runs, the relay on its way, and a connection to the cluster that goes past the relay."""
+
+    paths: Paths
+    record: Record
+    relay: Relay
+    direct: Cluster
+    through: Cluster
+
+
+@asynccontextmanager
+async def _session(wishes: Wishes, limit_s: float) -> AsyncIterator[_There]:
+    """A session of its own behind a relay; nothing of it is left behind."""
+    from paude.backends.kubernetes import cluster as clusters
+    from paude.backends.kubernetes import kubeconfig
+    from paude.backends.kubernetes.stop import connected
+    from paude.bench.relay import relay, through
+    from paude.cli import display
+    from paude.cli.bench import recorded
+    from paude.plans.perform import start_session, take_down
+    from paude.plans.request import Gift, prepare
+    from paude.sessions import names
+    from paude.settings import Paths
+
+    paths, quiet = Paths.from_environment(), display.opener("quiet")
+    chosen = wishes.settings
+    files = kubeconfig.files_from(Path(chosen.kubeconfig) if chosen.kubeconfig else None)
+    target = kubeconfig.choose(files, context=chosen.context or None, namespace=chosen.namespace or None)
+    with TemporaryDirectory(prefix="paude-bench-") as directory:
+        async with clusters.connected(target, paths) as direct, relay(target.address) as way:
+            config, workspace = Path(directory) / "kubeconfig", Path(directory) / "work"
+            config.touch(mode=0o600)
+            config.write_text(json.dumps(through(way, target.as_kubeconfig())))
+            workspace.mkdir()
+            name = names.derive(Path("bench"))
+            there = replace(chosen, kubeconfig=str(config), context="", namespace=target.namespace)
+            settled = replace(wishes.settled, values=there)
+            prepared = prepare(replace(wishes, workspace=workspace, name=name, settled=settled), paths, Gift())
+            try:
+                await start_session(prepared, quiet, limit_s=limit_s)
+                record = recorded(prepared.laptop.name)
+                assert record is not None
+                async with connected(record, paths) as slow:
+                    yield _There(paths, record, way, direct, slow)
+            finally:
+                way.mend()
+                way.flow()
+                if (record := recorded(prepared.laptop.name)) is not None:
+                    await take_down(record, paths, quiet, keep_volume=False, limit_s=limit_s)
+
+
+async def _measure_tunnel(there: _There, mib: int, rounds: int, exact: int, full: float) -> TunnelReport:
+    import shutil
+
+    from paude.backends.kubernetes.tunnels import ByProgram
+    from paude.bench.tunnel import bench_tunnel, serving
+    from paude.tunnel.base import Dialer
+    from paude.tunnel.portforward import PodPortForward
+
+    pod = there.record.pod
+    ours = PodPortForward(there.direct.access, there.direct.namespace, pod)
+    kinds: dict[str, Dialer] = {"paude": ours}
+    kinds |= {
+        f"{program} port-forward": ByProgram(program, there.direct.target, pod)
+        for program in ("kubectl", "oc")
+        if shutil.which(program)
+    }
+    slow = PodPortForward(there.through.access, there.through.namespace, pod)
+    async with serving(there.paths, there.record.name):
+        return await bench_tunnel(
+            kinds, slow, there.relay, mib=mib, rounds=rounds, exact_mib=exact, throttled_s=full, tell=say
+        )
+
+
+async def _measure_attach(there: _There, plan: AttachPlan) -> AttachReport:
+    from paude.backends.kubernetes.tunnels import pinned_to
+    from paude.bench.attach import attached
+
+    record = there.record
+    way = pinned_to(there.through, record.pod)
+    workspace = Path(record.workspace)
+    async with attached(there.paths, record.name, workspace, way, there.relay, say) as bench:
+        return await bench.run(plan)
