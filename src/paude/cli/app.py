@@ -68,6 +68,8 @@ VERBS = {
     "verify": ("verify", "Prove a session's wall now: every probe, one line each."),
     "credentials": ("credentials", "Give a session the credentials that this machine has now: refresh."),
     "logs": ("logs", "Print the log of one container of a session's pod."),
+    "doctor": ("doctor", "Look at everything that a session needs, and say what is missing."),
+    "setup": ("setup", "Find out where sessions can run, and write your settings."),
     "config": ("config", "Show what is set, and where each value comes from."),
     "ssh-config": ("ssh_config", "Print the line for ~/.ssh/config that makes sessions known to ssh."),
     "completion": ("completion", "Print the completion script for bash, zsh or fish."),

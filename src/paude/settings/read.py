@@ -120,7 +120,7 @@ def of_file(path: Path, shown: Path, *, personal: bool) -> Layer:
 
     Raises SettingsError when the file cannot be read or a value makes no sense.
     """
-    words = _load(path, shown)
+    words = plain(load(path, shown))
     values: dict[str, tuple[object, str]] = {}
     warnings: list[str] = []
     for name, value in _leaves(words):
@@ -136,7 +136,8 @@ def of_file(path: Path, shown: Path, *, personal: bool) -> Layer:
     return Layer(values, tuple(warnings))
 
 
-def _load(path: Path, shown: Path) -> dict[str, Any]:
+def load(path: Path, shown: Path) -> dict[str, Any]:
+    """The JSON object of a file, as it stands there; empty when there is none. Raises SettingsError."""
     if not path.is_file():
         return {}
     try:
@@ -150,14 +151,18 @@ def _load(path: Path, shown: Path) -> dict[str, Any]:
         raise SettingsError(f"{shown} is no JSON", why=str(exc)) from exc
     if not isinstance(found, dict):
         raise SettingsError(f"{shown} is no JSON object", hint="see docs/configuration.md for its form")
-    # `backend` may also be written as an object with what belongs to it.
-    if isinstance(found.get("backend"), dict):
-        backend = found.pop("backend")
-        found = {**backend, **found}
-        if "type" in found:
-            found["backend"] = found.pop("type")
-    found.pop("$schema", None)
     return found
+
+
+def plain(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a file in the one form: `backend` may also be written as an object with what belongs to it."""
+    words = dict(found)
+    if isinstance(words.get("backend"), dict):
+        words = {**words.pop("backend"), **words}
+        if "type" in words:
+            words["backend"] = words.pop("type")
+    words.pop("$schema", None)
+    return words
 
 
 def _leaves(words: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -49,6 +49,8 @@ _KINDS = {
     "Deployment": ("apps/v1", "deployments"),
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies"),
     "EgressFirewall": ("k8s.ovn.org/v1", "egressfirewalls"),
+    "ResourceQuota": ("v1", "resourcequotas"),
+    "RoleBinding": ("rbac.authorization.k8s.io/v1", "rolebindings"),
     "StorageClass": ("storage.k8s.io/v1", "storageclasses"),
     "ProjectRequest": ("project.openshift.io/v1", "projectrequests"),
     "ImageStream": ("image.openshift.io/v1", "imagestreams"),

@@ -18,7 +18,7 @@ from paude.errors import SettingsError
 from paude.images.reference import Login, RegistryTarget
 from paude.settings import Paths
 
-_PROBE = "paude-agent"
+PROBE = "paude-agent"
 
 
 @asynccontextmanager
@@ -41,7 +41,7 @@ async def target(cluster: Cluster, wanted: RegistryTarget | None, paths: Paths) 
 async def _openshift(cluster: Cluster) -> RegistryTarget:
     if not await cluster.exists("image.openshift.io/v1"):
         raise SettingsError("paude needs a registry for its images", hint="name one with --registry HOST/PATH")
-    stream = await cluster.get("ImageStream", _PROBE) or await _make_stream(cluster)
+    stream = await cluster.get("ImageStream", PROBE) or await _make_stream(cluster)
     state = stream.get("status") or {}
     public, internal = state.get("publicDockerImageRepository"), state.get("dockerImageRepository")
     if not public:
@@ -59,7 +59,7 @@ async def _openshift(cluster: Cluster) -> RegistryTarget:
 
 
 async def _make_stream(cluster: Cluster) -> Object:
-    meta = {"name": _PROBE, "labels": common_labels("image")}
+    meta = {"name": PROBE, "labels": common_labels("image")}
     return await cluster.create({"apiVersion": "image.openshift.io/v1", "kind": "ImageStream", "metadata": meta})
 
 
