@@ -213,13 +213,15 @@ def test_the_proxy_lets_a_listed_host_through(session: Session, world: World) ->
 # --- leave; last in this module: the agent is parked
 
 
-def assert_attach_says_why(session: Session) -> None:
+def assert_attach_and_exec_say_why(session: Session) -> None:
     argv = ["script", "-qec", f"{sys.executable} -m paude attach {session.name}", "/dev/null"]
     done = subprocess.run(
         argv, env=session.laptop.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 10, done.stdout
     assert f"the agent of {session.name} is parked" in done.stdout
+    refused = session.laptop.paude("exec", session.name, "--no-tty", "--", "true", code=255)
+    assert f"paude: the agent of {session.name} is parked: test" in refused.stderr
 
 
 def test_without_leave_the_agent_is_gone_within_three_seconds(session: Session, kubectl: Admin) -> None:
@@ -239,7 +241,7 @@ def test_without_leave_the_agent_is_gone_within_three_seconds(session: Session, 
     assert "parked" in status
     assert "test" in status
     assert in_container(kubectl, session.name, "agent", *TMUX.split(), "has-session") == ""
-    assert_attach_says_why(session)
+    assert_attach_and_exec_say_why(session)
 
     assert session.laptop.start(session.workspace, "--allow", ALLOWED) == session.name
     assert until_tmux_answers(kubectl, session.name) != before

@@ -33,7 +33,7 @@ import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 import anyio
-from paude.errors import ConnectionLost
+from paude.errors import AgentParked, ConnectionLost
 from paude.settings import Paths
 from paude.supervisor.hold import Roads
 from paude.supervisor.server import serve
@@ -50,6 +50,8 @@ async def daemon():
     yield
 
 async def resolve(name):
+    if name == "parked":
+        raise AgentParked("the agent of parked is parked", why="idle for\\n4 h", hint="start it")
     return Way()
 
 root = Path(sys.argv[1])
@@ -131,6 +133,20 @@ async def test_plain_ssh_reaches_the_pod_through_it(paths: Paths, server: Sshd):
     async with supervisor(paths):
         done = await run(ssh_command(paths, server, "echo through; exit 7"), check=False)
         assert (done.returncode, done.text) == (7, "through\n")
+
+
+async def test_who_comes_in_vain_is_told_why_by_ssh(paths: Paths, server: Sshd):
+    async with supervisor(paths):
+        words = [word.replace(" one 2223", " parked 2223") for word in ssh_command(paths, server, "true")]
+        done = await run(words, check=False)
+        assert done.returncode == 255
+        assert "paude: the agent of parked is parked: idle for 4 h; start it\n" in done.stderr
+
+
+async def test_the_answer_comes_before_the_first_byte_of_the_pod(paths: Paths, server: Sshd):
+    async with supervisor(paths), await stream(paths, b"one 2223 told\n") as opened:
+        with anyio.fail_after(10):
+            assert (await opened.receive()).startswith(b"ok\nSSH-2.0")
 
 
 async def test_the_socket_is_for_this_user_alone(paths: Paths, server: Sshd):

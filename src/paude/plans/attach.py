@@ -4,67 +4,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import anyio
-from anyio.abc import ByteStream
 
 from paude.backends.base import PODMAN
 from paude.backends.podman import pods as podman
-from paude.errors import AgentParked, ConnectionLost, EgressOpen, NotFound, SessionGone
-from paude.gate.client import Gate
-from paude.process import clean
+from paude.errors import ConnectionLost, NotFound
+from paude.plans.parked import TellsParked
 from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths
 from paude.ssh import session_keys
-from paude.ssh.connection import connected
 from paude.ssh.filter import TerminalFilter
 from paude.ssh.notify import Notifier
 from paude.ssh.remote import Identity, Remote
-from paude.ssh.session_keys import SessionKeys
 from paude.ssh.shell import AttachResult, State, attach
-from paude.ssh.ssh_config import GATE_PORT
 from paude.ssh.terminal import Terminal
 from paude.supervisor import client
 from paude.tunnel.base import Dialer
 from paude.tunnel.link import Senses, senses
-from paude.tunnel.ready import spoken
-
-
-@dataclass(frozen=True)
-class ToAgent:
-    """A Dialer to the agent's sshd. Where the pod is there and that is not, the gate is asked whether it may be."""
-
-    way: Dialer
-    session: str
-    keys: SessionKeys
-
-    async def dial(self, port: int) -> ByteStream:
-        """A stream on which the sshd has spoken. Raises AgentParked, or EgressOpen, beside what a Dialer raises."""
-        stream = await self.way.dial(port)
-        try:
-            return await spoken(stream)
-        except (ConnectionLost, SessionGone):
-            await self._refuse_parked()
-            raise
-
-    async def _refuse_parked(self) -> None:
-        try:
-            stream = await self.way.dial(GATE_PORT)
-            key, host_key = self.keys.gate_client.private_openssh, self.keys.gate_host.public_openssh
-            async with connected(stream, key=key, host_key=host_key) as connection:
-                status = await Gate(connection).status()
-        except (ConnectionLost, SessionGone):
-            return  # what is wrong is wrong with the whole pod
-        if not status.parked:
-            return
-        hint = f"`paude status {self.session}` tells more, `paude start` releases it again"
-        if status.fence.state == "open":
-            why = f"the fence found a way out: {', '.join(status.fence.leaks)}"
-            raise EgressOpen(f"the agent of {self.session} was stopped", why=why, hint=hint)
-        raise AgentParked(f"the agent of {self.session} is parked", why=clean(status.parked), hint=hint)
 
 
 async def open_shell(name: str, paths: Paths, *, clipboard: bool = False) -> AttachResult:
@@ -100,7 +59,7 @@ async def show(
     keys = session_keys.load(paths.session(name))
     async with _followed(paths, told) as telling:
         return await attach(
-            ToAgent(dialer, name, keys),
+            TellsParked(dialer, paths, name),
             Identity(keys.agent_client.private_openssh, keys.agent_host.public_openssh),
             terminal,
             remote=Remote(clipboard=clipboard),

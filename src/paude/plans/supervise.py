@@ -15,6 +15,7 @@ import anyio.to_thread
 from paude.backends.base import PODMAN
 from paude.errors import ConnectionLost, NotFound
 from paude.plans.live import Live, by_supervisor
+from paude.plans.parked import TellsParked
 from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths
@@ -67,7 +68,7 @@ async def supervise(paths: Paths) -> None:
             if record.backend == PODMAN:
                 from paude.backends.podman.pods import dialer
 
-                return dialer(record.name)
+                return TellsParked(dialer(record.name), paths, name)
             where = (record.server, record.namespace, record.user)
             from paude.backends.kubernetes.stop import connected
             from paude.backends.kubernetes.tunnels import tunnel_to
@@ -76,7 +77,7 @@ async def supervise(paths: Paths) -> None:
                 if where not in clusters:
                     clusters[where] = await stack.enter_async_context(connected(record, paths))
                     tasks.start_soon(watch_link, record.server)
-            return tunnel_to(clusters[where], record.pod)
+            return TellsParked(tunnel_to(clusters[where], record.pod), paths, name)
 
         roads = Roads(resolve)
         await serve(paths, roads, partial(_sync_daemon, paths))

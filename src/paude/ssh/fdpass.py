@@ -19,6 +19,7 @@ from typing import BinaryIO
 PATIENCE_S = 15.0
 _RETRY_S = 0.02
 _LOG_LIMIT = 1024 * 1024
+_LONGEST = 4096
 
 
 def main(arguments: list[str]) -> int:
@@ -26,13 +27,25 @@ def main(arguments: list[str]) -> int:
     where, name, port, *state = arguments
     try:
         with connected(where, state[0] if state else None) as stream:
-            stream.sendall(f"{name} {port}\n".encode("ascii"))
+            stream.sendall(f"{name} {port} told\n".encode("ascii"))
+            answer = line_of(stream)
+            if answer != "ok":
+                sys.stderr.write(f"paude: {answer.removeprefix('no ') or 'the supervisor has ended'}\n")
+                return 255
             with socket.socket(fileno=os.dup(1)) as ssh:
                 socket.send_fds(ssh, [b"\0"], [stream.fileno()])
     except (OSError, ValueError) as exc:
         sys.stderr.write(f"paude: no way to the supervisor: {exc}\n")
         return 255
     return 0
+
+
+def line_of(stream: socket.socket) -> str:
+    """The supervisor's answer, and not a byte more: what follows is for ssh."""
+    line = b""
+    while not line.endswith(b"\n") and len(line) < _LONGEST and (more := stream.recv(1)):
+        line += more
+    return line.decode("utf-8", "replace").strip()
 
 
 def connected(where: str, state: str | None, patience: float = PATIENCE_S) -> socket.socket:

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 import anyio
 from anyio.abc import ByteStream
 
-from paude.errors import ConnectionLost
+from paude.errors import ConnectionLost, PaudeError
+from paude.process import clean
 from paude.tunnel.backoff import Backoff
 from paude.tunnel.base import Dialer, Suspectable
 from paude.tunnel.relay import pump
@@ -39,23 +40,33 @@ class Road:
             if isinstance(stream, Suspectable):
                 stream.suspect(SUSPECT_S)
 
-    async def join(self, client: ByteStream) -> Exception | None:
+    async def join(self, client: ByteStream, *, told: bool = False) -> Exception | None:
         """Join `client` to the pod until one of them ends; what broke it off, if anything did.
 
         An sshd speaks first, so a way that has brought a byte is a way that works; until then the client is held and
-        notices nothing of the tries. Raises ConnectionLost when none works within `hold` seconds, and at once
-        whatever trying again cannot heal.
+        notices nothing of the tries. One that wants to be `told` gets a line of its own first. Raises ConnectionLost
+        when no way works within `hold` seconds, and at once whatever trying again cannot heal.
         """
         try:
-            with anyio.fail_after(self._hold):
-                stream, first = await self._found()
-        except TimeoutError as exc:
-            raise ConnectionLost("no way to the pod", why=self.failure or f"none in {self._hold:g} s") from exc
+            stream, first = await self._in_time()
+        except PaudeError as exc:
+            if told:
+                await client.send(f"no {_sentence(exc)}\n".encode())
+            raise
         self._open.add(stream)
+        if told:
+            first = b"ok\n" + first
         try:
             return await pump(client, Unread(first, stream))
         finally:
             self._open.discard(stream)
+
+    async def _in_time(self) -> tuple[ByteStream, bytes]:
+        try:
+            with anyio.fail_after(self._hold):
+                return await self._found()
+        except TimeoutError as exc:
+            raise ConnectionLost("no way to the pod", why=self.failure or f"none in {self._hold:g} s") from exc
 
     async def _found(self) -> tuple[ByteStream, bytes]:
         async with self._turn:
@@ -117,3 +128,8 @@ class Roads:
     def failure(self, name: str) -> str:
         """What keeps the session's clients waiting; empty when nothing does."""
         return next((road.failure for (one, _), road in self._roads.items() if one == name and road.failure), "")
+
+
+def _sentence(error: PaudeError) -> str:
+    said = f"{error.what}: {error.why}" if error.why else error.what
+    return " ".join(clean(f"{said}; {error.hint}" if error.hint else said).split())

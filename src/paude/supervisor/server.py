@@ -1,6 +1,7 @@
 """The supervisor: one process per user that owns the tunnels and the sync daemon while any session lives.
 
-Its socket speaks lines: `NAME PORT` turns the connection into a stream to that port of the session's pod; a line
+Its socket speaks lines: `NAME PORT` turns the connection into a stream to that port of the session's pod; with the
+word `told` behind it a line `ok` comes first, or `no WHY` and the end. A line
 that begins with `!` asks the supervisor itself (`!hello`, `!status`, `!stop`, `!forget NAME`, `!sessions-changed`,
 `!look`: the link is back) and is answered with one line of JSON. `!ready` is `!hello` that waits for the sync daemon.
 """
@@ -33,12 +34,12 @@ from paude.tunnel.backoff import Backoff
 from paude.tunnel.local import LocalStream
 from paude.tunnel.unread import Unread
 
-PROTOCOL = 2
+PROTOCOL = 3
 IDLE_S = 60.0
 LOG_LIMIT = 1024 * 1024
 _LINE_S = 10.0
 _LOCK_S = 10.0
-_REQUEST = re.compile(r"([a-z0-9][a-z0-9-]{0,45}) ([1-9][0-9]{0,4})")
+_REQUEST = re.compile(r"([a-z0-9][a-z0-9-]{0,45}) ([1-9][0-9]{0,4})( told)?")
 _log = logging.getLogger(__name__)
 
 
@@ -119,7 +120,7 @@ class _Supervisor:
         with anyio.CancelScope() as scope:
             self._streams[name].add(scope)
             try:
-                error = await self._roads.to(name, port).join(client)
+                error = await self._roads.to(name, port).join(client, told=bool(asked[3]))
                 _log.info("%s: a stream to %d ended%s", name, port, f": {error}" if error else "")
             finally:
                 self._streams[name].discard(scope)
