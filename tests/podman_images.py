@@ -10,8 +10,7 @@ import sys
 
 import anyio
 
-from paude.images import ensure
-from paude.images.build import BuildSettings, build, in_storage, local_name
+from paude.images.build import BuildSettings, build, in_storage, local_name, tag_of
 from paude.settings import Paths, read
 
 
@@ -19,7 +18,7 @@ async def main() -> None:
     paths = Paths.from_environment()
     settings = BuildSettings.of(read(paths, None).values, cache=paths.cache, runtime=paths.runtime)
     for image in (settings.image("gate"), settings.image("proxy"), settings.image("agent", "shell")):
-        tag = await ensure.tag_of(image, settings)
+        tag = await tag_of(image, settings)
         if not await in_storage(local_name(image, tag)):
             await build(image, tag, settings)
         sys.stdout.write(f"{local_name(image, tag)}\n")

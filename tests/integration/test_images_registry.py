@@ -19,9 +19,9 @@ import pytest
 from paude import report
 from paude.errors import ImageError, LoginExpired, SettingsError
 from paude.images import build as building
-from paude.images.build import BuildSettings, in_storage, local_name
+from paude.images.build import BuildSettings, in_storage, local_name, tag_of
 from paude.images.context import ImageSpec, Source
-from paude.images.ensure import ensure, tag_of
+from paude.images.ensure import ensure
 from paude.images.push import push
 from paude.images.reference import Login, RegistryTarget
 from paude.images.registry import present, trust

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paude.errors import EgressOpen, PaudeError
 from paude.process import clean
-from paude.ssh.connection import Connection, Result
+
+if TYPE_CHECKING:
+    from paude.ssh.connection import Connection, Result
 
 REFUSED = 3
 

@@ -7,11 +7,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio.to_thread
+
 from paude import report
 from paude.errors import CommandFailed, ImageError
 from paude.images import context, tidy
 from paude.images.agents import agent as find_agent
-from paude.images.context import CONTAINERFILE, DEFAULT_BASE, DEFAULT_PLATFORM, ImageSpec
+from paude.images.content import Memory
+from paude.images.context import CONTAINERFILE, DEFAULT_BASE, DEFAULT_PLATFORM, ImageSpec, image_tag
 from paude.images.podman import line, podman, stop_words
 from paude.settings import Settings
 
@@ -55,6 +58,18 @@ class BuildSettings:
 def local_name(image: ImageSpec, tag: str) -> str:
     """The name of the image in the local storage."""
     return f"localhost/{image.name}:{tag}"
+
+
+async def tag_of(image: ImageSpec, settings: BuildSettings) -> str:
+    """The image's content tag: its name is known before anything is built. Raises ImageError, SettingsError."""
+    return await anyio.to_thread.run_sync(_tag, image, settings)
+
+
+def _tag(image: ImageSpec, settings: BuildSettings) -> str:
+    memory = Memory(settings.cache / "digests.json")
+    tag = image_tag(image, memory)
+    memory.save()
+    return tag
 
 
 async def in_storage(name: str) -> bool:

@@ -5,15 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-import anyio
-import anyio.to_thread
-
 from paude import report
 from paude.errors import ImageError
 from paude.images import logins
-from paude.images.build import BuildSettings, build, in_storage, local_name
-from paude.images.content import Memory
-from paude.images.context import ImageSpec, image_tag
+from paude.images.build import BuildSettings, build, in_storage, local_name, tag_of
+from paude.images.context import ImageSpec
 from paude.images.push import push
 from paude.images.reference import ImageReference, Pushed, RegistryTarget
 from paude.images.registry import present
@@ -33,23 +29,11 @@ async def ensure(image: ImageSpec, target: RegistryTarget, settings: BuildSettin
     return Pushed(str(target.pull_reference(image.name, tag)), digest)
 
 
-async def tag_of(image: ImageSpec, settings: BuildSettings) -> str:
-    """The image's content tag: its name is known before anything is built. Raises ImageError, SettingsError."""
-    return await anyio.to_thread.run_sync(_tag, image, settings)
-
-
 async def with_login(target: RegistryTarget) -> RegistryTarget:
     """The target with the user's own login where it had none. Raises SettingsError for a broken login file."""
     if target.login is not None:
         return target
     return replace(target, login=await logins.find(target.host_and_path, os.environ))
-
-
-def _tag(image: ImageSpec, settings: BuildSettings) -> str:
-    memory = Memory(settings.cache / "digests.json")
-    tag = image_tag(image, memory)
-    memory.save()
-    return tag
 
 
 async def _bring(

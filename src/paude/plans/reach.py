@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 from anyio.abc import ByteStream
@@ -12,9 +13,11 @@ from anyio.abc import ByteStream
 from paude.errors import ConnectionLost
 from paude.settings import Paths
 from paude.ssh import fdpass, session_keys
-from paude.ssh.connection import Connection, connected
 from paude.ssh.ssh_config import GATE_PORT
 from paude.tunnel.local import LocalStream
+
+if TYPE_CHECKING:
+    from paude.ssh.connection import Connection
 
 
 @asynccontextmanager
@@ -28,6 +31,8 @@ async def gate_reached(paths: Paths, name: str) -> AsyncIterator[Connection]:
 @asynccontextmanager
 async def connected_by(stream: ByteStream, paths: Paths, name: str, port: int) -> AsyncIterator[Connection]:
     """An ssh connection over a stream to the sshd at `port`; the agent's is the agent's, and all it says is data."""
+    from paude.ssh.connection import connected  # asyncssh takes a fifth of a second to load
+
     keys = session_keys.load(paths.session(name))
     host, client = (keys.gate_host, keys.gate_client) if port == GATE_PORT else (keys.agent_host, keys.agent_client)
     async with connected(stream, key=client.private_openssh, host_key=host.public_openssh) as way:

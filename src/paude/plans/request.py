@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paude.backends.base import KUBERNETES, PODMAN
-from paude.backends.kubernetes.manifests import Identity
 from paude.backends.podman.containers import Identity as PodmanIdentity
 from paude.backends.podman.containers import Limits, amount
 from paude.backends.podman.start import Request as PodmanRequest
@@ -144,6 +143,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
     if backend == PODMAN:
         request = _on_podman(wishes, gift, record, allowlist, company, build, laptop.fresh)
         return Prepared(request, laptop, stale)
+    from paude.backends.kubernetes.manifests import Identity
     from paude.backends.kubernetes.start import Request
 
     on_cluster = Request(

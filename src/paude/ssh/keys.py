@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import asyncssh
-
 
 @dataclass(frozen=True)
 class KeyPair:
@@ -16,7 +14,9 @@ class KeyPair:
 
 
 def generate(comment: str) -> KeyPair:
-    """A new ed25519 key; takes well under a millisecond."""
+    """A new ed25519 key; takes well under a millisecond, once the library is loaded."""
+    import asyncssh  # a fifth of a second, which a start spends in a thread beside what it waits for
+
     key = asyncssh.generate_private_key("ssh-ed25519", comment=comment)
     return KeyPair(
         private_openssh=key.export_private_key("openssh").decode("ascii"),

@@ -43,7 +43,7 @@ from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.errors import ImageError, NameTaken, PaudeError
 from paude.images import ensure
-from paude.images.build import BuildSettings
+from paude.images.build import BuildSettings, tag_of
 from paude.images.context import ImageSpec
 from paude.images.reference import Pushed, RegistryTarget
 from paude.images.registry import present
@@ -199,7 +199,7 @@ class Start:
         Nothing is built or pushed for it.
         """
         image = self._request.agent_image
-        tag = await ensure.tag_of(image, self._request.build)
+        tag = await tag_of(image, self._request.build)
         digest = await present(target.reference(image.name, tag), target.login, target.ca_file)
         return _pinned(Pushed(str(target.pull_reference(image.name, tag)), digest or ""))
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import anyio
+
 from paude import process
 from paude.backends.base import Location
 from paude.backends.podman import reasons
@@ -102,10 +104,19 @@ async def usable() -> Engine:
 
     Raises ToolMissing, or what podman's complaint means.
     """
-    found = await connect()
-    mine = ("--filter", "reference=localhost/paude-*", "--noheading", "--format", "{{.Repository}}:{{.Tag}}")
-    images = await found.run("images", *mine, doing="be used on this machine")
-    return replace(found, images=frozenset(images.split()))
+    names: list[str] = []
+
+    async def list_images() -> None:
+        mine = ("--filter", "reference=localhost/paude-*", "--noheading", "--format", "{{.Repository}}:{{.Tag}}")
+        names.extend((await Engine().run("images", *mine, doing="be used on this machine")).split())
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(list_images)
+            found = await connect()
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group
+    return replace(found, images=frozenset(names))
 
 
 async def connect() -> Engine:

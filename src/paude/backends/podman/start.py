@@ -24,8 +24,7 @@ from paude.egress import squid
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.errors import Leftover, NameTaken, PaudeError, PodFailed
-from paude.images import ensure
-from paude.images.build import BuildSettings, build, local_name
+from paude.images.build import BuildSettings, build, local_name, tag_of
 from paude.images.context import ImageSpec
 from paude.settings import Paths
 from paude.settings.table import Lifecycle
@@ -193,7 +192,7 @@ class Start:
         return await self._built(podman, self._request.proxy_image) if self._request.walled else ""
 
     async def _built(self, podman: Engine, image: ImageSpec) -> str:
-        tag = await ensure.tag_of(image, self._request.build)
+        tag = await tag_of(image, self._request.build)
         name = local_name(image, tag)
         return name if name in podman.images else await build(image, tag, self._request.build)
 
