@@ -68,6 +68,7 @@ VERBS = {
     "verify": ("verify", "Prove a session's wall now: every probe, one line each."),
     "credentials": ("credentials", "Give a session the credentials that this machine has now: refresh."),
     "logs": ("logs", "Print the log of one container of a session's pod."),
+    "prune": ("prune", "Remove images of paude's from this machine that no start would use any more."),
     "doctor": ("doctor", "Look at everything that a session needs, and say what is missing."),
     "setup": ("setup", "Find out where sessions can run, and write your settings."),
     "config": ("config", "Show what is set, and where each value comes from."),

@@ -34,6 +34,9 @@ class Agent:
     presets: tuple[str, ...] = ()
 
 
+NAMES = ("claude", "shell")
+
+
 def agent(name: str, platform: str, version: str = "") -> Agent:
     """The agent `name` for `platform`; `version` overrides its default one.
 
