@@ -10,9 +10,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from paude.errors import CommandFailed, ImageError
-from paude.images import ensure
 from paude.images.agents import NAMES
-from paude.images.build import BuildSettings, local_name
+from paude.images.build import BuildSettings, local_name, tag_of
 from paude.images.context import ROLES
 from paude.images.podman import podman, stop_words
 
@@ -30,7 +29,7 @@ async def wanted(settings: BuildSettings) -> set[str]:
     """The names of the images that a start would use now, with any of the agents."""
     specs = [settings.image(role) for role in ROLES if role != "agent"]
     specs += [settings.image("agent", agent) for agent in NAMES]
-    return {local_name(spec, await ensure.tag_of(spec, settings)) for spec in specs}
+    return {local_name(spec, await tag_of(spec, settings)) for spec in specs}
 
 
 async def present() -> tuple[LocalImage, ...]:
