@@ -14,18 +14,27 @@ from laptop import Admin, Laptop
 pytestmark = pytest.mark.cluster
 
 SPACE, ASSIGNED = "shift", 1_000_700_000
+INNER = "image-registry.openshift-image-registry.svc:5000"
 IDS = {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups", "fsGroupChangePolicy"}
 
 
 def test_the_pod_runs_as_the_assigned_user_and_no_manifest_sets_one(laptop: Laptop, kubectl: Admin) -> None:
     workspace = laptop.workspace("project", {"a.txt": "alpha\n"})
-    name = laptop.start(workspace, "-n", SPACE, "--registry", "registry.test:5000/dev")
+    # Nothing is said of a registry: its public name, its inner one and its authority are the cluster's to tell.
+    laptop.env = {key: value for key, value in laptop.env.items() if not key.startswith("PAUDE_REGISTRY")}
+    name = laptop.start(workspace, "-n", SPACE)
 
     assert laptop.inside(name, "id -u").strip() == str(ASSIGNED)
     assert laptop.inside(name, "id -un; id -g").split() == ["paude", "0"]
     for container in ("gate", "agent"):
         user = kubectl("exec", f"paude-{name}-0", "-c", container, "--", "id", "-u", namespace=SPACE)
         assert user.strip() == str(ASSIGNED)
+
+    pod = json.loads(kubectl("get", "pod", f"paude-{name}-0", "-o", "json", namespace=SPACE))
+    images = {one["image"] for one in (*pod["spec"]["containers"], *pod["spec"]["initContainers"])}
+    assert all(one.startswith(f"{INNER}/{SPACE}/paude-") for one in images)
+    # The service account's own opens the inner name, so none is made.
+    assert pod["spec"]["imagePullSecrets"] == [{"name": "default-dockercfg"}]
 
     # As they are stored: only pods are changed on their way in.
     stored = json.loads(kubectl("get", "statefulset,deployment", "-o", "json", namespace=SPACE))["items"]

@@ -140,3 +140,17 @@ def test_orphans_leave_no_zombies(gate: Pod) -> None:
     _run(gate, "sleep", "1000")
     gate.inside("agent", "for i in {1..20}; do (sleep 0.1 &) ; done; sleep 0.4")
     assert "defunct" not in gate.inside("agent", "ps ax")
+
+
+def test_the_projects_setup_runs_once_before_the_program_and_is_seen(gate: Pod) -> None:
+    secrets = gate.directory / "secrets"
+    secrets.mkdir(mode=0o755)
+    (secrets / "setup.sh").write_text("set -e\necho 'made ready' | tee -a made\n")
+    _run(gate, "bash", "-c", "cat made > seen; sleep 1000")
+    until(lambda: gate.inside("agent", "cat seen", check=False) == "made ready")
+    assert "made ready" in _screen(gate)
+
+    gate.inside("agent", f"rm seen; {TMUX} kill-server")
+
+    until(lambda: gate.inside("agent", "cat seen", check=False) != "")
+    assert gate.inside("agent", "cat seen") == "made ready", "once, although the program was started again"

@@ -88,7 +88,7 @@ print("HEAVY", sorted(heavy & set(sys.modules)))
     [
         (["nonsense"], 2, "nonsense"),
         (["start", "--nonsense"], 2, "--nonsense"),
-        (["start", "--agent", "nobody"], 2, "agents: claude, shell"),
+        (["start", "--agent", "nobody"], 2, "agents: claude, codex, shell"),
         (["start", "/"], 2, "hint: "),
         (["start", "missing"], 2, "missing"),
         (["start", "--agent", "shell", "--detach"], 2, "there is no kubeconfig"),

@@ -93,7 +93,7 @@ async def test_of_claudes_own_login_only_the_access_token_travels_while_it_lives
     assert parcel(found, consent=False).agent == {"env.CLAUDE_CODE_OAUTH_TOKEN": CANARY.encode()}
     assert found.needs_consent == ()
     assert found.expires == NOW + timedelta(hours=3)
-    assert (await discover(environment(), home, workspace, now=NOW + timedelta(hours=3))).anthropic_key is None
+    assert (await discover(environment(), home, workspace, now=NOW + timedelta(hours=3))).api_key is None
 
 
 async def test_vertex_takes_the_one_file_and_no_key_beside_it(home: Path, workspace: Path) -> None:

@@ -35,9 +35,9 @@ def put(path: Path, content: Any) -> Path:
 
 
 def files(own: ClaudeHome) -> dict[str, str]:
-    if not own.tree:
+    if not own.packed:
         return {}
-    with tarfile.open(fileobj=io.BytesIO(own.tree)) as tar:
+    with tarfile.open(fileobj=io.BytesIO(own.packed)) as tar:
         return {one.name: tar.extractfile(one).read().decode() for one in tar}  # type: ignore[union-attr]
 
 
@@ -57,7 +57,7 @@ def test_instructions_agents_commands_and_skills_go_along(home: Path, tmp_path: 
         for name in ("CLAUDE.md", "agents/a.md", "commands/deep/c.md", "skills/s/SKILL.md", "skills/s/run.sh")
     }
     assert own.left_out == ()
-    assert find({}, home, tmp_path).tree == own.tree, "equal files make equal bytes"
+    assert find({}, home, tmp_path).packed == own.packed, "equal files make equal bytes"
 
 
 def test_a_directory_of_the_users_choice_is_read_instead(home: Path, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_more_than_there_is_room_for_leaves_the_largest_here(home: Path, tmp_pat
     own = find({}, home, tmp_path)
 
     assert ".claude/CLAUDE.md" in files(own)
-    assert len(own.tree) <= LARGEST
+    assert len(own.packed) <= LARGEST
     assert any("5.md" in one for one in own.left_out)
 
 

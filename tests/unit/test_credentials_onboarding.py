@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import json
 
-from paude.credentials.anthropic import AnthropicKey
+from paude.credentials.anthropic import ApiKey
 from paude.credentials.found import Found
 from paude.credentials.hidden import Hidden
 from paude.credentials.onboarding import claude
 
 
 def found(variable: str = "ANTHROPIC_API_KEY") -> Found:
-    return Found(anthropic_key=AnthropicKey(variable, Hidden(b"sk-ant-0123456789abcdefghijklmnop"), "the environment"))
+    return Found(api_key=ApiKey(variable, Hidden(b"sk-ant-0123456789abcdefghijklmnop"), "the environment"))
 
 
 def test_the_first_screen_is_the_prompt() -> None:

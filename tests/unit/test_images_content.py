@@ -168,7 +168,7 @@ def test_the_shell_adds_nothing_and_claude_ends_the_containerfile() -> None:
     assert (shell.lines, dict(shell.files)) == ((), {})
     assert context._containerfile("agent", shell) == context._containerfile("agent", None)
     assert context._containerfile("agent", claude).endswith(b"\nCOPY claude /usr/local/bin/claude\n")
-    assert claude.files["claude"].version == agents.CLAUDE_VERSION
+    assert claude.files["claude"].identity.startswith("npm:@anthropic-ai/claude-code-linux-x64@")
 
 
 @pytest.mark.parametrize(

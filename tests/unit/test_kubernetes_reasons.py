@@ -196,3 +196,18 @@ def test_foreign_words_never_reach_the_terminal_as_they_are(reason: str, message
     ]
     for text in told:
         assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        ended("gate", 255, "exec /opt/paude/bin/paude-pod: exec format error", again=True),
+        ended("gate", 1, "exec /opt/paude/bin/paude-pod: exec format error"),
+        waiting("gate", "RunContainerError", 'exec: "/opt/paude/bin/paude-pod": exec format error'),
+    ],
+)
+def test_a_node_of_another_platform_stops_at_the_gate(status: dict[str, Any]) -> None:
+    found = pod_failure(pod(init=(status,)))
+    assert isinstance(found, ImageError)
+    assert "platform" in found.what
+    assert "PAUDE_PLATFORM" in found.hint

@@ -28,19 +28,24 @@ def gift_for(agent: str, workspace: Path, *, mcp_secrets: bool, yes: bool) -> Gi
         given = credentials.parcel(found, consent=True)
         return Gift(given.agent, given.gate)
     presets = find_agent(agent, "linux/amd64").presets
-    found = in_loop(lambda: credentials.discover(os.environ, Path.home(), workspace))
+    found = in_loop(lambda: credentials.discover(os.environ, Path.home(), workspace, agent=agent))
     for line in found.summary():
         say(f"for the agent: {line}")
-    own = claude_home.find(os.environ, Path.home(), workspace, secrets=mcp_secrets)
+    own = claude_home.ClaudeHome()
+    if agent == "claude":
+        own = claude_home.find(os.environ, Path.home(), workspace, secrets=mcp_secrets)
     for line in own.left_out:
         say(f"stays here: {line}")
     consent = yes or _consents((*found.needs_consent, *own.needs_consent))
     if own.needs_consent and not consent:
         own = claude_home.find(os.environ, Path.home(), workspace)
     given = credentials.parcel(found, consent)
+    welcome = onboarding.codex(found, consent=consent) if agent == "codex" else {}
+    if agent == "claude":
+        welcome = onboarding.claude(found, own, consent=consent)
     egress = found.egress
     return Gift(
-        {**given.agent, **onboarding.claude(found, own, consent=consent)},
+        {**given.agent, **welcome},
         given.gate,
         expires=found.expires.isoformat(timespec="seconds") if found.expires else "",
         presets=(*egress.presets, *egress.hosts) or presets,

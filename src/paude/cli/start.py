@@ -32,7 +32,7 @@ def start(
     backend: Annotated[
         str | None, typer.Option(help="podman, kubernetes or openshift; else podman where it is.")
     ] = None,
-    agent: Annotated[str | None, typer.Option(help="claude or shell; else claude.")] = None,
+    agent: Annotated[str | None, typer.Option(help="claude, codex or shell; else claude.")] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not attach when it runs.")] = False,
     context: options.Context = None,
     namespace: options.Namespace = None,
@@ -146,22 +146,31 @@ def start(
 
 def _agree_to_settings(settled: Settled, workspace: Path, yes: bool) -> None:
     """What paude.json sets that could let more out than before is shown and asked about."""
+    from paude.plans.request import project_of
     from paude.process import clean
     from paude.settings import Paths, agreed
     from paude.settings.read import WORKSPACE_FILE
     from paude.settings.shown import text
 
     paths = Paths.from_environment()
-    new = agreed.changed(paths, workspace, settled.brought)
+    project = project_of(workspace, settled)
+    for note in project.notes:
+        say(f"warning: {clean(note)}")
+    brought = {**settled.brought, **project.asks}
+    new = agreed.changed(paths, workspace, brought)
     if new and not yes:
         lines = [f"{name}: {clean(text(value))}" for name, value in new.items()]
-        asked = f"{WORKSPACE_FILE} of this workspace sets what was not agreed to yet"
+        asked = "this workspace sets what was not agreed to yet"
         if not sys.stdin.isatty():
-            raise UsageError(asked, why="\n".join(lines), hint=f"look at {WORKSPACE_FILE}, and agree with --yes")
+            raise UsageError(
+                asked,
+                why="\n".join(lines),
+                hint="look at these files, and agree with --yes",
+            )
         say("\n  ".join([f"{asked}:", *lines]))
         if not typer.confirm("Go on with that?", err=True):
             raise UsageError("not agreed to", hint=f"change {WORKSPACE_FILE}")
-    agreed.agree(paths, workspace, settled.brought)
+    agreed.agree(paths, workspace, brought)
 
 
 def _registries() -> tuple[str, ...]:

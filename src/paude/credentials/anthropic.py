@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ _LONGEST = 8192
 
 
 @dataclass(frozen=True)
-class AnthropicKey:
+class ApiKey:
     """A key (`variable` is where Claude Code looks for it) and where it was found; `expires` when that is known."""
 
     variable: str
@@ -31,24 +31,32 @@ class AnthropicKey:
         return self.expires is None
 
 
-def find(environ: Mapping[str, str], home: Path, now: datetime) -> AnthropicKey | None:
+def find(environ: Mapping[str, str], home: Path, now: datetime) -> ApiKey | None:
     """The first of: the variables, the files that `VARIABLE_FILE` names, Claude Code's own login on this machine.
 
     Of that login only the access token is taken, which expires within hours, never the refresh token.
     Raises SettingsError for a key that cannot be one and for a named file that cannot be used.
     """
-    for variable in VARIABLES:
-        if environ.get(variable, "").strip():
-            return AnthropicKey(variable, _checked(environ[variable].encode(), variable), "the environment")
-    for variable in VARIABLES:
-        if environ.get(f"{variable}_FILE"):
-            path = Path(environ[f"{variable}_FILE"])
-            data = read(path, f"the file of {variable}_FILE")
-            return AnthropicKey(variable, _checked(data, f"{variable}_FILE"), str(path))
+    given = of_variables(environ, VARIABLES)
+    if given is not None:
+        return given
     return _login(Path(environ.get("CLAUDE_CONFIG_DIR") or home / ".claude") / ".credentials.json", now)
 
 
-def _login(path: Path, now: datetime) -> AnthropicKey | None:
+def of_variables(environ: Mapping[str, str], variables: Sequence[str]) -> ApiKey | None:
+    """The first of: these variables, the files that `VARIABLE_FILE` names. Raises SettingsError."""
+    for variable in variables:
+        if environ.get(variable, "").strip():
+            return ApiKey(variable, _checked(environ[variable].encode(), variable), "the environment")
+    for variable in variables:
+        if environ.get(f"{variable}_FILE"):
+            path = Path(environ[f"{variable}_FILE"])
+            data = read(path, f"the file of {variable}_FILE")
+            return ApiKey(variable, _checked(data, f"{variable}_FILE"), str(path))
+    return None
+
+
+def _login(path: Path, now: datetime) -> ApiKey | None:
     if not path.is_file():
         return None
     what = "Claude Code's login"
@@ -59,7 +67,7 @@ def _login(path: Path, now: datetime) -> AnthropicKey | None:
     expires = _moment(until)
     if expires is None or expires <= now:
         return None
-    return AnthropicKey(VARIABLES[1], _checked(token.encode(), what), str(path), expires)
+    return ApiKey(VARIABLES[1], _checked(token.encode(), what), str(path), expires)
 
 
 def _moment(milliseconds: float) -> datetime | None:

@@ -6,17 +6,15 @@ nothing that looks like a secret. What was left out for that reason is told.
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 import os
 import stat
-import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from paude.credentials import tree
 from paude.credentials.mcp import Server, servers
 from paude.redaction import looks_secret
 
@@ -38,9 +36,9 @@ _PERMISSIONS = ("allow", "ask", "deny")
 
 @dataclass(frozen=True)
 class ClaudeHome:
-    """`tree` is a packed tar for the agent's home directory (empty: nothing), `left_out` says what stays and why."""
+    """`packed` is a tar for the agent's home directory (empty: nothing), `left_out` says what stays and why."""
 
-    tree: bytes = field(default=b"", repr=False)
+    packed: bytes = field(default=b"", repr=False)
     servers: Mapping[str, Server] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
 
@@ -72,8 +70,8 @@ def find(environ: Mapping[str, str], home: Path, workspace: Path, *, secrets: bo
 def _instructions(base: Path, left: list[str]) -> Iterator[tuple[str, bytes]]:
     for name in _FILES:
         yield from _file(base, name, left)
-    for tree in _TREES:
-        for directory, below, names in os.walk(base / tree):
+    for top in _TREES:
+        for directory, below, names in os.walk(base / top):
             below[:] = sorted(one for one in below if one not in {".git", "node_modules", "__pycache__"})
             for name in sorted(names):
                 yield from _file(base, os.path.relpath(os.path.join(directory, name), base), left)
@@ -136,20 +134,10 @@ def _packed(files: Mapping[str, bytes], left: list[str]) -> bytes:
     """The files as one tar, packed; the largest stay away when it would be too large. Equal files, equal bytes."""
     kept = dict(files)
     while kept:
-        packed = _tar(kept)
+        packed = tree.pack({f".claude/{name}": data for name, data in kept.items()})
         if len(packed) <= LARGEST:
             return packed
         largest = max(kept, key=lambda name: len(kept[name]))
         left.append(f"{largest}: there is no room for it ({LARGEST // 1024} KiB in all)")
         del kept[largest]
     return b""
-
-
-def _tar(files: Mapping[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, data in sorted(files.items()):
-            member = tarfile.TarInfo(f".claude/{name}")
-            member.size, member.mode = len(data), 0o644
-            tar.addfile(member, io.BytesIO(data))
-    return out.getvalue()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from paude.credentials import anthropic, identity, model, vertex
-from paude.credentials.anthropic import AnthropicKey
+from paude.credentials.anthropic import ApiKey
 from paude.credentials.identity import GitIdentity
 from paude.credentials.model import Model
 from paude.credentials.vertex import Vertex
@@ -23,6 +23,10 @@ _KINDS = {
     "service_account": "the key of a Google service account",
     "impersonated_service_account": "your Google login (a refresh token, used to impersonate a service account)",
 }
+
+
+_OPENAI = ("OPENAI_API_KEY",)
+_SERVICES = dict.fromkeys(_OPENAI, "openai")
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Egress:
 class Found:
     """What this machine has for the agent; each part may be missing."""
 
-    anthropic_key: AnthropicKey | None = None
+    api_key: ApiKey | None = None
     vertex: Vertex | None = None
     git_identity: GitIdentity | None = None
     model: Model = field(default_factory=Model)
@@ -54,17 +58,18 @@ class Found:
     def needs_consent(self) -> tuple[str, ...]:
         """One sentence for each thing that stays valid and would lie where the agent can read it."""
         sentences = []
-        if self.anthropic_key is not None and self.anthropic_key.long_lived:
-            what = f"{self.anthropic_key.variable} (from {self.anthropic_key.origin})"
-            sentences.append(_sentence(what, "at Anthropic"))
+        if self.api_key is not None and self.api_key.long_lived:
+            what = f"{self.api_key.variable} (from {self.api_key.origin})"
+            sentences.append(_sentence(what))
         return tuple(sentences)
 
     @property
     def egress(self) -> Egress:
         """The hosts that these credentials are for."""
-        if self.vertex is None and self.anthropic_key is None:
+        key = self.api_key
+        if self.vertex is None and key is None:
             return Egress()
-        service = "vertex" if self.vertex is not None else "anthropic"
+        service = "vertex" if self.vertex is not None else _SERVICES.get(key.variable if key else "", "anthropic")
         tokens = self.vertex.hosts if self.vertex is not None else ()
         # Where the user's own address answers, the usual ones are not needed.
         return Egress((), (*tokens, self.model.host)) if self.model.host else Egress((service,), tokens)
@@ -75,14 +80,14 @@ class Found:
 
         What the gate keeps is renewed there.
         """
-        return self.anthropic_key.expires if self.anthropic_key is not None else None
+        return self.api_key.expires if self.api_key is not None else None
 
     def summary(self) -> tuple[str, ...]:
         """One line for each part, without any secret: what it is and where it was found."""
         lines = []
-        if self.anthropic_key is not None:
-            until = f", valid until {self.anthropic_key.expires:%Y-%m-%d %H:%M} UTC" if self.expires else ""
-            lines.append(f"{self.anthropic_key.variable} from {self.anthropic_key.origin}{until}")
+        if self.api_key is not None:
+            until = f", valid until {self.api_key.expires:%Y-%m-%d %H:%M} UTC" if self.expires else ""
+            lines.append(f"{self.api_key.variable} from {self.api_key.origin}{until}")
         if self.vertex is not None:
             lines.append(f"Vertex project {self.vertex.project}, region {self.vertex.region}")
             lines.append(f"access tokens; {_KINDS[self.vertex.kind]}, from {self.vertex.origin}, stays with the gate")
@@ -93,12 +98,17 @@ class Found:
         return tuple(lines)
 
 
-async def discover(environ: Mapping[str, str], home: Path, workspace: Path, *, now: datetime | None = None) -> Found:
+async def discover(
+    environ: Mapping[str, str], home: Path, workspace: Path, *, agent: str = "claude", now: datetime | None = None
+) -> Found:
     """What this machine has for an agent that works on `workspace`.
 
     With Vertex no key of Anthropic's is taken: only what is needed travels.
     Raises SettingsError for a file or variable that is meant and cannot be used.
     """
+    if agent == "codex":
+        key = anthropic.of_variables(environ, _OPENAI)
+        return Found(key, None, await identity.find(environ, home, workspace))
     google = vertex.find(environ, home)
     key = None if google else anthropic.find(environ, home, now or datetime.now(UTC))
     chosen = model.find(environ, "vertex" if google else "anthropic") if google or key else Model()
@@ -113,7 +123,7 @@ def parcel(found: Found, consent: bool) -> Parcel:
     """
     agent: dict[str, bytes] = {}
     gate: dict[str, bytes] = {}
-    key = found.anthropic_key
+    key = found.api_key
     if key is not None and (consent or not key.long_lived):
         agent[f"env.{key.variable}"] = key.value.reveal()
     if found.vertex is not None:
@@ -137,8 +147,8 @@ def _variables(variables: Mapping[str, str]) -> dict[str, bytes]:
     return {f"env.{name}": value.encode() for name, value in variables.items()}
 
 
-def _sentence(what: str, where: str) -> str:
+def _sentence(what: str) -> str:
     return (
         f"{what} will lie in the agent's container: programs there can read it, and it stays valid until you "
-        f"revoke it {where}"
+        "revoke it where it was made"
     )

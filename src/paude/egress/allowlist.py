@@ -62,6 +62,7 @@ PRESETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         # With an API key the agent needs nothing else: https://code.claude.com/docs/en/network-config
         "anthropic": ("api.anthropic.com",),
+        "openai": ("api.openai.com",),
         # The regional names are siblings of the global one, not below it; `rep` are the multi-region endpoints.
         "vertex": (
             "oauth2.googleapis.com",

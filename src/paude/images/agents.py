@@ -1,30 +1,31 @@
 """The coding agents: what each adds to the agent's image, how it is started, what it is told by its environment.
 
-Data only. `files` are fetched when the image has to be built; the image's identity needs their versions alone,
-so a start that finds the image in the registry fetches nothing.
+Each is a small file in `known/`. `files` are fetched when the image has to be built; the image's identity needs their
+versions alone, so a start that finds the image in the registry fetches nothing.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 from paude.errors import SettingsError
 from paude.images import hooks
 from paude.images.npm import NpmFile, checked_version
 
-# Looked up at the package's registry when this was written; `PAUDE_CLAUDE_VERSION` names another.
-CLAUDE_VERSION = "2.1.330"
-# The package carries one native binary per platform, linked against glibc.
-_CLAUDE_PACKAGE = {
-    "linux/amd64": "@anthropic-ai/claude-code-linux-x64",
-    "linux/arm64": "@anthropic-ai/claude-code-linux-arm64",
-}
+_KNOWN = Path(__file__).with_name("known")
 
 
 @dataclass(frozen=True)
 class Agent:
-    """A coding agent: `lines` end the Containerfile, `files` join its context, `program` is what tmux runs."""
+    """A coding agent: `lines` end the Containerfile, `files` join its context, `program` is what tmux runs.
+
+    `presets` are the lists of hosts that it needs.
+    """
 
     name: str
     program: tuple[str, ...]
@@ -34,7 +35,8 @@ class Agent:
     presets: tuple[str, ...] = ()
 
 
-NAMES = ("claude", "shell")
+NAMES = tuple(sorted(file.stem for file in _KNOWN.glob("*.toml")))
+"""The names of all agents."""
 
 
 def agent(name: str, platform: str, version: str = "") -> Agent:
@@ -42,22 +44,35 @@ def agent(name: str, platform: str, version: str = "") -> Agent:
 
     Raises SettingsError for an agent, a platform or a version that does not exist.
     """
-    if name == "shell":
-        return Agent("shell", ("bash", "-l"))
-    if name == "claude":
-        return _claude(platform, checked_version(version or CLAUDE_VERSION))
-    raise SettingsError(f"there is no agent {name[:40]!r}", hint="agents: claude, shell")
-
-
-def _claude(platform: str, version: str) -> Agent:
-    if platform not in _CLAUDE_PACKAGE:
-        known = ", ".join(_CLAUDE_PACKAGE)
-        raise SettingsError(f"Claude Code does not exist for {platform[:40]!r}", hint=f"platforms: {known}")
+    if name not in NAMES:
+        raise SettingsError(f"there is no agent {name[:40]!r}", hint=f"agents: {', '.join(NAMES)}")
+    described = _described(name)
+    npm = described.get("npm")
     return Agent(
-        "claude",
-        ("claude", "--settings", hooks.claude()),
-        lines=("COPY claude /usr/local/bin/claude",),
-        files={"claude": NpmFile(_CLAUDE_PACKAGE[platform], version, "package/claude")},
-        environment={"DISABLE_AUTOUPDATER": "1"},
-        presets=("anthropic",),
+        name,
+        (*described["program"], *_words_for_hooks(described)),
+        lines=(f"COPY {npm['to']} /usr/local/bin/{npm['to']}",) if npm else (),
+        files={npm["to"]: _file(name, npm, platform, version)} if npm else {},
+        environment=described.get("environment", {}),
+        presets=tuple(described["hosts"]),
     )
+
+
+def _words_for_hooks(described: Mapping[str, Any]) -> tuple[str, ...]:
+    """Claude Code's own way to tell how it stands; the file says that this agent has it."""
+    return ("--settings", hooks.claude()) if described.get("hooks") == "claude" else ()
+
+
+@cache
+def _described(name: str) -> dict[str, Any]:
+    return tomllib.loads((_KNOWN / f"{name}.toml").read_text())
+
+
+def _file(name: str, npm: Mapping[str, Any], platform: str, version: str) -> NpmFile:
+    of_platform = npm["platforms"].get(platform)
+    if of_platform is None:
+        platforms = ", ".join(npm["platforms"])
+        raise SettingsError(f"{name} does not exist for {platform[:40]!r}", hint=f"platforms: {platforms}")
+    member = of_platform.get("member") or npm["member"]
+    wanted = checked_version(version or npm["version"]) + of_platform.get("suffix", "")
+    return NpmFile(of_platform["package"], wanted, member)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio.to_thread
@@ -12,10 +12,12 @@ import anyio.to_thread
 from paude import report
 from paude.errors import CommandFailed, ImageError
 from paude.images import context, tidy
+from paude.images.agents import Agent
 from paude.images.agents import agent as find_agent
 from paude.images.content import Memory
 from paude.images.context import CONTAINERFILE, DEFAULT_BASE, DEFAULT_PLATFORM, ImageSpec, image_tag
 from paude.images.podman import line, podman, stop_words
+from paude.images.project import Project
 from paude.settings import Settings
 
 _STEP = re.compile(r"STEP ([0-9]+)/([0-9]+): ")
@@ -34,10 +36,14 @@ class BuildSettings:
     platform: str = DEFAULT_PLATFORM
     network: str = ""
     claude_version: str = ""
+    project: Project = field(default_factory=Project)
 
     @classmethod
-    def of(cls, wanted: Settings, *, cache: Path, runtime: Path) -> BuildSettings:
-        """From what the user set. Raises SettingsError for words that a builder cannot be given."""
+    def of(cls, wanted: Settings, *, cache: Path, runtime: Path, project: Project | None = None) -> BuildSettings:
+        """From what the user set, and what the project wants in the agent's image.
+
+        Raises SettingsError for words that a builder cannot be given.
+        """
         settings = cls(
             cache=cache,
             runtime=runtime,
@@ -45,14 +51,22 @@ class BuildSettings:
             platform=wanted.platform,
             network=wanted.build.network,
             claude_version=wanted.claude_version,
+            project=project or Project(),
         )
         context.check(settings.base, settings.platform)
+        context.check(settings.project.base or settings.base, settings.platform)
         return settings
 
     def image(self, role: str, agent: str = "") -> ImageSpec:
         """The image for `role` (gate, agent, proxy); `agent` names the coding agent of the agent's image."""
-        chosen = find_agent(agent, self.platform, self.claude_version) if agent else None
-        return context.image(role, self.base, self.platform, chosen)
+        if role != "agent":
+            return context.image(role, self.base, self.platform)
+        return context.image(role, self.project.base or self.base, self.platform, self.agent(agent), self.project)
+
+    def agent(self, name: str) -> Agent | None:
+        """The coding agent of that name, in the version that is set; None for an empty name."""
+        version = self.claude_version if name == "claude" else ""
+        return find_agent(name, self.platform, version) if name else None
 
 
 def local_name(image: ImageSpec, tag: str) -> str:
@@ -61,7 +75,8 @@ def local_name(image: ImageSpec, tag: str) -> str:
 
 
 async def tag_of(image: ImageSpec, settings: BuildSettings) -> str:
-    """The image's content tag: its name is known before anything is built. Raises ImageError, SettingsError."""
+    """The image's content tag: its name is known before anything of ours is built. Raises ImageError, SettingsError."""
+    image = await on_its_base(image, settings)
     return await anyio.to_thread.run_sync(_tag, image, settings)
 
 
@@ -83,9 +98,32 @@ async def in_storage(name: str) -> bool:
     return True
 
 
+async def on_its_base(image: ImageSpec, settings: BuildSettings) -> ImageSpec:
+    """The image on what the project builds for it: built, and named by its content. Raises ImageError."""
+    own = image.own
+    if own is None:
+        return image
+    words = ["build", "--layers", "--timestamp", "0", "--platform", image.platform, "--file", str(own.containerfile)]
+    words += [f"--network={settings.network}"] if settings.network else []
+    words += [f"--target={own.target}"] if own.target else []
+    for key, value in own.arguments:
+        words += ["--build-arg", f"{key}={value}"]
+    with tempfile.TemporaryDirectory(prefix="paude-base-") as directory:
+        note = Path(directory) / "id"
+        try:
+            await podman([*words, "--iidfile", str(note), str(own.context)], tell=_tell)
+        except CommandFailed as exc:
+            raise _failure(image, exc) from exc
+        found = note.read_text().strip().removeprefix("sha256:")
+    name = f"localhost/paude-base-of-project:{found[:12]}"
+    await podman(["tag", found, name])
+    return replace(image, base=name, own=None)
+
+
 async def build(image: ImageSpec, tag: str, settings: BuildSettings) -> str:
     """Build the image and return its local name; podman's steps are reported. Raises ImageError."""
     name = local_name(image, tag)
+    image = await on_its_base(image, settings)
     contexts = settings.cache / "contexts"
     contexts.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=contexts, prefix=f"{image.name}-", ignore_cleanup_errors=True) as directory:

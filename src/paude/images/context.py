@@ -16,6 +16,7 @@ from paude.errors import ImageError, SettingsError
 from paude.images import npm
 from paude.images.agents import Agent
 from paude.images.content import Entry, Memory, content_hash, tag, text_digest
+from paude.images.project import OwnBuild, Project
 
 DEFAULT_BASE = "docker.io/library/debian:bookworm-slim"
 DEFAULT_PLATFORM = "linux/amd64"
@@ -41,12 +42,16 @@ class Source:
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """An image that can be built: its name in every registry, what it stands on, and the files of its context."""
+    """An image that can be built: its name in every registry, what it stands on, and the files of its context.
+
+    `own` is a build of the project's that has to be made first, for this one to stand on.
+    """
 
     name: str
     sources: tuple[Source, ...]
     base: str = DEFAULT_BASE
     platform: str = DEFAULT_PLATFORM
+    own: OwnBuild | None = None
 
     def __post_init__(self) -> None:
         check(self.base, self.platform)
@@ -60,17 +65,18 @@ def check(base: str, platform: str) -> None:
         raise SettingsError(f"{base[:80]!a} is no name of a base image", hint="check PAUDE_BASE_IMAGE")
 
 
-def image(role: str, base: str, platform: str, agent: Agent | None = None) -> ImageSpec:
-    """Our image for `role` (gate, agent, proxy); only the agent's has a coding agent.
+def image(role: str, base: str, platform: str, agent: Agent | None = None, project: Project | None = None) -> ImageSpec:
+    """Our image for `role` (gate, agent, proxy); only the agent's has a coding agent, and what a project wants.
 
     Raises SettingsError when the installation lacks a file of it.
     """
     if role not in ROLES:
         raise SettingsError(f"there is no image for {role!r}")
-    found = {CONTAINERFILE: Source(CONTAINERFILE, text=_containerfile(role, agent))}
+    found = {CONTAINERFILE: Source(CONTAINERFILE, text=_containerfile(role, agent, project))}
     for source in (*_own(role, platform), *_fetched(agent)):
         found.setdefault(source.path, source)
-    return ImageSpec(f"paude-{role}", tuple(found[path] for path in sorted(found)), base, platform)
+    own = project.build if project else None
+    return ImageSpec(f"paude-{role}", tuple(found[path] for path in sorted(found)), base, platform, own)
 
 
 def image_tag(spec: ImageSpec, memory: Memory) -> str:
@@ -94,13 +100,15 @@ async def assemble(spec: ImageSpec, directory: Path, cache: Path) -> None:
     await anyio.to_thread.run_sync(_settle, directory)
 
 
-def _containerfile(role: str, agent: Agent | None) -> bytes:
+def _containerfile(role: str, agent: Agent | None, project: Project | None = None) -> bytes:
     file = artifacts.path(f"containers/{role}/{CONTAINERFILE}")
     try:
         text = file.read_text()
     except OSError as exc:
         raise SettingsError(f"{file} cannot be read", why=str(exc)) from exc
-    return "\n".join((text.rstrip("\n"), *(agent.lines if agent else ()), "")).encode()
+    return "\n".join(
+        (text.rstrip("\n"), *(project.lines if project else ()), *(agent.lines if agent else ()), "")
+    ).encode()
 
 
 def _own(role: str, platform: str) -> Iterator[Source]:

@@ -111,7 +111,7 @@ async def _credentials(settled: Settled, workspace: Path) -> list[Check]:
     except PaudeError as error:
         return [failed("credentials", error)]
     lines = [ok("credentials", line) for line in found.summary()]
-    if settled.values.agent != "shell" and found.anthropic_key is None and found.vertex is None:
+    if settled.values.agent != "shell" and found.api_key is None and found.vertex is None:
         remedy = "log in with `claude`, or set ANTHROPIC_API_KEY or CLAUDE_CODE_USE_VERTEX=1"
         lines.append(Check("credentials", "warning", "none for the coding agent", remedy))
     if found.git_identity is None:

@@ -24,11 +24,12 @@ from paude.egress.company import Company
 from paude.errors import NameTaken, UsageError
 from paude.images.agents import agent as find_agent
 from paude.images.build import BuildSettings
+from paude.images.project import Project, of_devcontainer, own_build
 from paude.images.reference import RegistryTarget
 from paude.plans.laptop import Laptop
 from paude.sessions import names, records
 from paude.sessions.records import Record, Unreadable
-from paude.settings import Paths, Settings, Settled, kinds
+from paude.settings import Paths, Settings, Settled, kinds, read
 from paude.sync import selection
 from paude.sync.limits import Limits as SyncLimits
 
@@ -111,8 +112,14 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
     name = known.name if known is not None else names.validate(wishes.name or names.derive(workspace))
     uid = resumed.uid if resumed is not None else secrets.token_hex(8)
     settings = wishes.settings
-    build = BuildSettings.of(settings, cache=paths.cache, runtime=paths.runtime)
-    agent = find_agent(settings.agent, build.platform, build.claude_version)
+    project = project_of(workspace, wishes.settled)
+    # What the workspace says of a base is for the agent's image; the gate stands on what the user says.
+    own = replace(settings, base=read(paths, None).values.base)
+    build = BuildSettings.of(own, cache=paths.cache, runtime=paths.runtime, project=project)
+    agent = find_agent(settings.agent, build.platform)
+    gift = replace(gift, environment={**project.environment, **gift.environment})
+    if project.script:
+        gift = replace(gift, files={**gift.files, "setup.sh": project.script})
     company = _company(settings).over(Company.from_json(resumed.company) if resumed is not None else Company())
     allowlist = _allowlist(wishes, gift, resumed)
     backend = _backend(wishes, resumed)
@@ -174,6 +181,16 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
     return Prepared(on_cluster, laptop, stale)
 
 
+def project_of(workspace: Path, settled: Settled) -> Project:
+    """What the project wants of its image and container: paude.json over devcontainer.json. Raises SettingsError."""
+    settings, brought = settled.values, settled.brought.get("base")
+    of = settings.build
+    build = own_build(workspace, of.containerfile, of.context, of.target, dict(of.args)) if of.containerfile else None
+    base = settings.base if settings.base and settings.base == brought else ""
+    said = Project(base=base, build=build, packages=settings.packages, setup=settings.setup)
+    return said.over(of_devcontainer(workspace) if settings.devcontainer else Project())
+
+
 def sync_limits(settings: Settings) -> SyncLimits:
     """The limits of the sync as numbers."""
     sync = settings.sync
@@ -214,7 +231,7 @@ def _on_podman(
     fresh: bool,
 ) -> PodmanRequest:
     settings = wishes.settings
-    agent = find_agent(settings.agent, build.platform, build.claude_version)
+    agent = find_agent(settings.agent, build.platform)
     limits = Limits(settings.resources.limits.cpu, settings.resources.limits.memory)
     for quantity in (limits.cpu, limits.memory):
         amount(quantity)

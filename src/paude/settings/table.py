@@ -186,6 +186,12 @@ class Egress:
 class Build:
     """How images are built."""
 
+    containerfile: str = setting(
+        kinds.TEXT, "", "A Containerfile of the workspace: what the agent's image is built on.", loosens=True
+    )
+    context: str = setting(kinds.TEXT, "", "Its context, below the workspace; else the workspace.", loosens=True)
+    target: str = setting(kinds.TEXT, "", "The stage of it to take; else the last.", loosens=True)
+    args: Pairs = setting(kinds.PAIRS, {}, "Its build arguments.", loosens=True)
     network: str = setting(
         kinds.choice("", "host"),
         "",
@@ -298,7 +304,7 @@ class Settings:
         kinds.FILE, "", "The registry's CA certificates; else the cluster's.", flag="--registry-ca", personal=True
     )
     pull_secret: str = setting(kinds.TEXT, "", "An existing Secret to pull images with.", flag="--pull-secret")
-    agent: str = setting(kinds.TEXT, "claude", "The coding agent: `claude` or `shell`.", flag="--agent")
+    agent: str = setting(kinds.TEXT, "claude", "The coding agent: `claude`, `codex` or `shell`.", flag="--agent")
     claude_version: str = setting(kinds.TEXT, "", "Another version of Claude Code.", variable="PAUDE_CLAUDE_VERSION")
     base: str = setting(
         kinds.TEXT,
@@ -314,6 +320,13 @@ class Settings:
         "What carries the tunnels: paude, or a program's port-forward where a network lets no WebSocket through.",
         personal=True,
     )
+    packages: tuple[str, ...] = setting(
+        kinds.WORDS, [], "Debian packages that the agent's image gets.", loosens=True, adds=True
+    )
+    setup: tuple[str, ...] = setting(
+        kinds.WORDS, [], "Shell commands, run once in the session's workspace before the agent starts."
+    )
+    devcontainer: bool = setting(kinds.FLAG, True, "Whether the workspace's devcontainer.json counts.")
     build: Build = field(default_factory=Build)
     resources: Resources = field(default_factory=Resources)
     storage: Storage = field(default_factory=Storage)

@@ -28,6 +28,7 @@ func Main(arguments []string) int {
 	}
 	hangUp := takeSignals()
 	terminal := remember()
+	setUp(hangUp)
 	for {
 		_ = os.Remove(paths.AgentEnded)
 		code := run(arguments[1:], hangUp)

@@ -17,6 +17,8 @@ from paude.process import clean
 Object = Mapping[str, Any]
 
 _FATAL_PULLS = ("not found", "unauthorized", "authentication required", "forbidden", "denied", "manifest unknown")
+# What the kernel says to a program of another processor (execve(2), ENOEXEC).
+_FOREIGN = "exec format error"
 _NEWS = {"FailedScheduling", "ProvisioningFailed", "FailedMount", "FailedAttachVolume", "BackOff", "Evicted"}
 
 
@@ -55,6 +57,8 @@ def _container_failure(each: Object) -> PaudeError | None:
     if reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}:
         fatal = reason != "ErrImagePull" or any(word in message.lower() for word in _FATAL_PULLS)
         return _pull_failure(each, message) if fatal else None
+    if _FOREIGN in message:
+        return _foreign(each)
     if reason in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
         return PodFailed(f"the container {each['name']} cannot be started", why=f"{reason}: {message}")
     if each["name"] in {"gate", "fence"}:
@@ -77,11 +81,21 @@ def _own_failure(each: Object) -> PaudeError | None:
     if ended is None or ended.get("exitCode") == 0:
         return None
     message = clean(str(ended.get("message", "")))
+    if _FOREIGN in message:
+        return _foreign(each)
     if each["name"] == "fence" and ended.get("exitCode") == 3:
         return open_egress(message)
     if each["name"] == "fence" and "waiting" not in states[0]:
         return None  # the kubelet starts it again; a drained node ends it so
     return PodFailed(f"the {each['name']} has ended with {ended.get('exitCode')}", why=message or "it left no message")
+
+
+def _foreign(each: Object) -> PaudeError:
+    return ImageError(
+        "the cluster's node is of another platform than the images",
+        why=f"it cannot run {each.get('image')}: {_FOREIGN}",
+        hint="say which it is: `--platform linux/arm64` or `linux/amd64` (`PAUDE_PLATFORM`)",
+    )
 
 
 def open_egress(verdict: str) -> EgressOpen:
