@@ -121,6 +121,13 @@ def test_what_cannot_be_done_is_said_with_its_exit_code(home: Path, words: list[
     assert not sessions.exists() or list(sessions.iterdir()) == []
 
 
+def test_the_old_spellings_are_still_understood(home: Path) -> None:
+    done = paude(
+        home, "start", "--agent", "shell", "--dry-run", "--openshift-context", "x", "--openshift-namespace", "y"
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_stop_all_without_sessions_is_done(home: Path) -> None:
     done = paude(home, "stop", "--all")
     assert (done.returncode, done.stdout) == (0, "")

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from paude import __version__
-from paude.errors import Interrupted, PaudeError
+from paude.errors import Interrupted, PaudeError, UsageError
 from paude.redaction import Redacted
 
 T = TypeVar("T")
@@ -124,6 +124,7 @@ def run() -> None:
         cut = words.index("--")
         words, _passed_on[:] = words[:cut], words[cut + 1 :]
     try:
+        _stand_somewhere()
         # One name for `paude`, `python -m paude` and the shell's completion, another as a plug-in of kubectl.
         app(words, prog_name="kubectl paude" if Path(sys.argv[0]).name == "kubectl-paude" else "paude")
     except PaudeError as error:
@@ -132,6 +133,13 @@ def run() -> None:
         # The reader of our output has gone (`paude sessions | head`): not an error worth words.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+def _stand_somewhere() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError as exc:
+        raise UsageError("the current directory is gone", hint="change to one that exists") from exc
 
 
 def in_loop(work: Callable[[], Awaitable[T]]) -> T:

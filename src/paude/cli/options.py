@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from paude.cli import completion
+from paude.errors import UsageError
 
 
 def of_cluster(
@@ -48,4 +49,12 @@ Name = Annotated[
 Registry = Annotated[str | None, typer.Option(help="Where images are pushed to: HOST[:PORT][/PATH].")]
 RegistryCA = Annotated[Path | None, typer.Option(help="The registry's CA certificates, else the cluster's.")]
 StorageClass = Annotated[str | None, typer.Option(help="The volume's StorageClass; else the cluster's default.")]
-Timeout = Annotated[float, typer.Option(help="The overall limit in seconds.")]
+
+
+def _positive(seconds: float) -> float:
+    if not seconds > 0:  # not a number is neither
+        raise UsageError(f"--timeout is {seconds:g}", why="more than 0 seconds are wanted")
+    return seconds
+
+
+Timeout = Annotated[float, typer.Option(help="The overall limit in seconds.", callback=_positive)]

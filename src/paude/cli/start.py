@@ -78,6 +78,9 @@ def start(
     ] = None,
     timeout: options.Timeout = 600,
     dry_run: Annotated[bool, typer.Option(help="Print the plan and stop.")] = False,
+    emit_yaml: Annotated[
+        bool, typer.Option("--emit-yaml", help="Print the session as manifests, without its secrets, and stop.")
+    ] = False,
     timings: Annotated[bool, typer.Option(help="Print what took how long, and the critical path.")] = False,
     progress: Annotated[str, typer.Option(help="auto, plain or json.")] = "auto",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer questions with yes.")] = False,
@@ -128,11 +131,12 @@ def start(
         walled=not allow_network,
         only=tuple(only or ()),
     )
+    dry_run = dry_run or emit_yaml
     if not dry_run:
         _agree_to_settings(settled, workspace, yes)
     gift = gift_for(wishes.settings.agent, workspace, mcp_secrets=mcp_secrets, yes=yes or dry_run)
     if dry_run:
-        put(_describe(wishes, gift))
+        put(_emitted(wishes, gift) if emit_yaml else _describe(wishes, gift))
         return
     wishes = replace(wishes, agreed=None, agreed_bytes=None) if yes else _agreed(wishes)
     started = in_loop(lambda: _start(wishes, gift, timeout, timings, progress))
@@ -229,6 +233,19 @@ def _describe(wishes: Wishes, gift: Gift) -> str:
     from paude.settings import Paths
 
     return start_plan(prepare(wishes, Paths.from_environment(), gift)).describe()
+
+
+def _emitted(wishes: Wishes, gift: Gift) -> str:
+    from paude.plans.perform import manifests_of
+    from paude.plans.request import prepare
+    from paude.settings import Paths
+
+    prepared = prepare(wishes, Paths.from_environment(), gift)
+    # OpenShift assigns users and groups, so that no manifest may name any; elsewhere they are fixed.
+    objects = in_loop(lambda: manifests_of(prepared, ids_assigned=wishes.settings.backend == "openshift"))
+    import yaml
+
+    return "\n".join(yaml.safe_dump(one, sort_keys=False, explicit_start=True).rstrip("\n") for one in objects)
 
 
 async def _start(wishes: Wishes, gift: Gift, timeout: float, timings: bool, progress: str) -> str:

@@ -15,7 +15,7 @@ from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.engine import Plan
 from paude.engine.events import Emit
-from paude.errors import NameTaken, PaudeError
+from paude.errors import NameTaken, PaudeError, UsageError
 from paude.plans import refresh, start, stop
 from paude.plans.homecoming import Homecoming
 from paude.plans.request import Gift, Prepared, trusting
@@ -45,6 +45,15 @@ def start_plan(prepared: Prepared) -> Plan:
 
     firewall = request.egress_firewall and request.walled
     return start.on_kubernetes(Start(request, laptop.paths), laptop, firewall=firewall)
+
+
+async def manifests_of(prepared: Prepared, *, ids_assigned: bool) -> list[dict[str, Any]]:
+    """The objects of a start, without a cluster and without secrets. Raises UsageError where there are none."""
+    if isinstance(prepared.cluster, PodmanRequest):
+        raise UsageError("a session on Podman has no manifests", hint="give --backend kubernetes or openshift")
+    from paude.backends.kubernetes import emitted
+
+    return await emitted.objects(prepared.cluster, ids_assigned=ids_assigned)
 
 
 async def start_session(

@@ -308,6 +308,7 @@ def owner() -> str:
 
 def _known(wishes: Wishes, workspace: Path, paths: Paths) -> Record | None:
     """The record that this start goes on with: that of the name, else that of the workspace."""
+    _check_neighbours(workspace, paths)
     if wishes.name is not None:
         record = records.load(paths, wishes.name)
         if isinstance(record, Unreadable):
@@ -329,6 +330,20 @@ def _known(wishes: Wishes, workspace: Path, paths: Paths) -> Record | None:
             hint=f"`paude attach {other}`, or `paude stop {other}` first",
         )
     return max(of_workspace, key=lambda r: r.created)
+
+
+def _check_neighbours(workspace: Path, paths: Paths) -> None:
+    """Two sessions must not share files: what one agent writes would reach the other by way of the laptop."""
+    for record in records.load_all(paths):
+        if not isinstance(record, Record):
+            continue
+        other = Path(record.workspace)
+        if other in workspace.parents or workspace in other.parents:
+            raise NameTaken(
+                f"{workspace} and the workspace of the session {record.name} lie one in the other",
+                why=f"{record.name} works on {other}",
+                hint=f"`paude stop {record.name}` first, or give this session a directory beside that one",
+            )
 
 
 def _allowlist(wishes: Wishes, gift: Gift, resumed: Record | None) -> Allowlist:

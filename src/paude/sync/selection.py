@@ -75,6 +75,8 @@ def check_workspace(workspace: Path) -> Path:
         found = workspace.expanduser().resolve(strict=True)
     except (OSError, RuntimeError) as exc:
         raise UsageError(f"there is no directory {workspace}", hint="name an existing project directory") from exc
+    if not _is_text(str(found)):
+        raise UsageError(f"the path {str(found)!a} is not text", hint="give the directory a name in UTF-8")
     if not found.is_dir():
         raise UsageError(f"{found} is not a directory", hint="name the project's directory")
     home = Path("~").expanduser().resolve()
@@ -86,6 +88,15 @@ def check_workspace(workspace: Path) -> Path:
     if not os.access(found, os.R_OK | os.W_OK | os.X_OK):
         raise UsageError(f"{found} cannot be read and written by you", hint="check its permissions")
     return found
+
+
+def _is_text(path: str) -> bool:
+    """Whether it can be written into objects and records, which hold UTF-8 and nothing else."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 async def outgoing(workspace: Path, only: tuple[str, ...] = ()) -> Outgoing:

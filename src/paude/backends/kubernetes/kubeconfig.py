@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from paude.errors import LoginExpired, SettingsError
 
 Section = Mapping[str, Any]  # YAML of others: any value may stand anywhere
 
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
 _LARGEST = 8 * 1024 * 1024
 
 
@@ -76,11 +78,21 @@ def contexts(files: Sequence[Path]) -> tuple[str, ...]:
     return tuple(_merge(files).contexts)
 
 
+def _checked_namespace(name: str) -> None:
+    """Its name becomes part of addresses. Raises SettingsError for one that Kubernetes would not take (RFC 1123)."""
+    if not _NAMESPACE.fullmatch(name) or len(name) > 63:
+        raise SettingsError(
+            f"{name[:63]!a} cannot be a namespace", why="lower-case letters, digits and inner dashes are allowed"
+        )
+
+
 def choose(files: Sequence[Path], *, context: str | None = None, namespace: str | None = None) -> Target:
     """The target that `context` (or the current context) names.
 
     Raises SettingsError when there is no kubeconfig, no such context, or a file cannot be read.
     """
+    if namespace:
+        _checked_namespace(namespace)
     merged = _merge(files)
     name = context or merged.current
     if not name:

@@ -36,23 +36,38 @@ async def roll_out(
     namespace: Namespace, allowlist: Allowlist, company: Company, source: Source, settings: Settings | None = None
 ) -> None:
     """The proxy of a list, ready; one that is there already is found warm."""
-    options = squid.Options.of(company)
-    cluster, digest = namespace.cluster, squid.identity(allowlist, options)
-    files = squid.files(allowlist, options)
-    rules_of_squid = manifests.proxy_settings(digest, files["squid.conf"], files["allowlist"])
-    rules = policies.proxy(digest, namespace.name, manifests.proxy_labels(digest), company=company)
-    deployment = manifests.proxy_deployment(
-        digest,
-        source.image,
-        ids_assigned=namespace.ids_assigned,
-        pull_secrets=source.names(digest),
-        settings=settings,
-    )
+    digest = squid.identity(allowlist, squid.Options.of(company))
+    made = objects(namespace.name, allowlist, company, source, ids_assigned=namespace.ids_assigned, settings=settings)
     login = [pull.proxy_secret(digest, source.login)] if source.login is not None else []
     async with anyio.create_task_group() as tasks:
-        for obj in (*login, rules_of_squid, rules, deployment):
-            tasks.start_soon(ownership.ensure_shared, cluster, obj)
-    await pods.until_available(cluster, deployment)
+        for obj in (*login, *made):
+            tasks.start_soon(ownership.ensure_shared, namespace.cluster, obj)
+    await pods.until_available(namespace.cluster, made[-1])
+
+
+def objects(
+    namespace: str,
+    allowlist: Allowlist,
+    company: Company,
+    source: Source,
+    *,
+    ids_assigned: bool,
+    settings: Settings | None = None,
+) -> list[Object]:
+    """The proxy of a list as manifests, its Deployment last. Pure."""
+    options = squid.Options.of(company)
+    digest, files = squid.identity(allowlist, options), squid.files(allowlist, options)
+    return [
+        manifests.proxy_settings(digest, files["squid.conf"], files["allowlist"]),
+        policies.proxy(digest, namespace, manifests.proxy_labels(digest), company=company),
+        manifests.proxy_deployment(
+            digest,
+            source.image,
+            ids_assigned=ids_assigned,
+            pull_secrets=source.names(digest),
+            settings=settings,
+        ),
+    ]
 
 
 async def source_of(cluster: Cluster, digest: str) -> Source:

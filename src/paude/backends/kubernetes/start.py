@@ -83,6 +83,47 @@ class Request:
     egress_firewall: bool = False
     resumes: Record | None = None
 
+    @property
+    def serves(self) -> str:
+        """The digest of the list: the name of the proxy that the session needs."""
+        return squid.identity(self.allowlist, squid.Options.of(self.company))
+
+    def facts(self) -> Mapping[str, str]:
+        """What the session's anchor tells of it."""
+        return {
+            "agent": self.agent,
+            "workspace": str(self.workspace),
+            "allowlist": ",".join(self.allowlist.hosts),
+            "company": self.company.as_json(with_bundle=False),
+            "wall": "closed" if self.walled else "open",
+        }
+
+    def secrets(self, keys: SessionKeys, anchor: Object) -> list[Object]:
+        """The Secrets of the session: the ssh keys of both ends, and what each works with."""
+        contents = {"gate": keys.gate_secret(), "agent": keys.agent_secret()}
+        given = {"credentials": self.credentials, "kept": self.kept}
+        contents |= {part: dict(data) for part, data in given.items() if data}
+        return [manifests.secret(self.identity, part, data, anchor) for part, data in contents.items()]
+
+    def pod_spec(
+        self, gate: str, agent: str, address: str | None, *, ids_assigned: bool, pull_secrets: Sequence[str]
+    ) -> PodSpec:
+        """The pod, from the images' references and the address of its proxy."""
+        return PodSpec(
+            identity=self.identity,
+            gate_image=gate,
+            agent_image=agent,
+            command=self.command,
+            proxy=address,
+            allowlist=self.serves,
+            ids_assigned=ids_assigned,
+            resources=self.settings.resources,
+            environment=self.environment,
+            pull_secrets=pull_secrets,
+            pod=self.settings.pod,
+            life=self.settings.lifecycle,
+        )
+
 
 @dataclass(frozen=True)
 class Anchor:
@@ -139,19 +180,9 @@ class Start:
         """Take the session's name: the first POST wins it."""
         if not self._request.fresh:
             await wall.refuse_switch(namespace.cluster, self._request.identity, walled=self._request.walled)
-        obj = manifests.anchor(self._request.identity, self._facts())
+        obj = manifests.anchor(self._request.identity, self._request.facts())
         async with self._durable(namespace.cluster, obj) as made:
             yield Anchor(namespace, made)
-
-    def _facts(self) -> Mapping[str, str]:
-        wanted = self._request
-        return {
-            "agent": wanted.agent,
-            "workspace": str(wanted.workspace),
-            "allowlist": ",".join(wanted.allowlist.hosts),
-            "company": wanted.company.as_json(with_bundle=False),
-            "wall": "closed" if wanted.walled else "open",
-        }
 
     async def apply_baseline_policy(self, namespace: Namespace) -> None:
         """Deny everything to every walled pod of the namespace, for ever."""
@@ -183,7 +214,7 @@ class Start:
 
     @property
     def _proxy(self) -> str:
-        return squid.identity(self._request.allowlist, squid.Options.of(self._request.company))
+        return self._request.serves
 
     async def push_gate_image(self, target: RegistryTarget) -> Pushed:
         """The gate's image in the registry."""
@@ -268,11 +299,7 @@ class Start:
     @asynccontextmanager
     async def apply_secrets(self, anchor: Anchor, keys: SessionKeys) -> AsyncIterator[None]:
         """The ssh keys of both ends, and what the agent works with."""
-        who = self._request.identity
-        contents = {"gate": keys.gate_secret(), "agent": keys.agent_secret()}
-        given = {"credentials": self._request.credentials, "kept": self._request.kept}
-        contents |= {part: dict(data) for part, data in given.items() if data}
-        objects = [manifests.secret(who, part, data, anchor.object) for part, data in contents.items()]
+        objects = self._request.secrets(keys, anchor.object)
         async with self._durable(anchor.cluster, *objects):
             yield
 
@@ -304,20 +331,12 @@ class Start:
     def _pod_spec(
         self, gate: Pushed, image: Pushed, address: str | None, access: PullAccess, anchor: Anchor
     ) -> PodSpec:
-        wanted = self._request
-        return PodSpec(
-            identity=wanted.identity,
-            gate_image=gate.reference,
-            agent_image=image.reference,
-            command=wanted.command,
-            proxy=address,
-            allowlist=self._proxy,
+        return self._request.pod_spec(
+            gate.reference,
+            image.reference,
+            address,
             ids_assigned=anchor.namespace.ids_assigned,
-            resources=wanted.settings.resources,
-            environment=wanted.environment,
             pull_secrets=access.names(self._pull_secret),
-            pod=wanted.settings.pod,
-            life=wanted.settings.lifecycle,
         )
 
     def _take_back_pod(self, cluster: Cluster) -> Undo:
