@@ -150,7 +150,7 @@ def test_every_field_that_is_printed_is_documented(session: Session, verb: str, 
     assert yaml.safe_load(session.laptop.paude(*words, "-o", "yaml").stdout).keys() == session.json(*words).keys()
 
 
-@pytest.mark.parametrize("verb", ["sessions", "egress show", "verify"])
+@pytest.mark.parametrize("verb", ["sessions", "egress show"])
 def test_names_are_what_other_commands_take(session: Session, verb: str) -> None:
     names = session.laptop.paude(*verb.split(), "-o", "name").stdout.splitlines()
     assert names
