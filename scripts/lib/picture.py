@@ -58,9 +58,11 @@ def picture(timing: Timing, title: str) -> Iterator[str]:
     yield text(WIDTH - 224, 40, "critical path", QUIET)
     yield f'<rect x="{WIDTH - 120}" y="31" width="10" height="10" rx="2" fill="{BESIDE}"/>'
     yield text(WIDTH - 104, 40, "beside it", QUIET)
-    for second in range(int(timing.makespan_s) + 1):
+    apart = next((seconds for seconds in (1, 2, 5, 10, 30) if timing.makespan_s / seconds <= 12), 60)
+    for second in range(0, int(timing.makespan_s) + 1, apart):
         x = LEFT + second * scale
-        yield f'<line x1="{x:.1f}" y1="{TOP - 8}" x2="{x:.1f}" y2="{height - 10}" stroke="{GRID}"/>'
+        yield f'<line x1="{x:.1f}" y1="{TOP - 6}" x2="{x:.1f}" y2="{height - 10}" stroke="{GRID}"/>'
+        yield text(x, TOP - 8, f"{second}", QUIET, "font-size='9' text-anchor='middle'")
     for number, step in enumerate(timing.steps):
         y = TOP + number * ROW
         x, width = LEFT + step.start_s * scale, max(2.0, step.seconds * scale)
