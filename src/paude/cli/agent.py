@@ -64,15 +64,13 @@ def wait(
     words = _split(command)
 
     async def work() -> None:
-        from contextlib import aclosing
-
         from paude.cli.choose import record_of
         from paude.plans.activity import waits
         from paude.settings import Paths
 
         paths = Paths.from_environment()
         record = record_of(name, paths)
-        async with aclosing(waits(record, paths)) as times:
+        async with waits(record, paths) as times:
             async for one in times:
                 if not printed.document(output, _fact(record, one), one_of_many=True):
                     put(_words(record.name, one))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from paude.errors import UsageError
@@ -36,8 +36,9 @@ async def look(record: Record, paths: Paths) -> Activity:
     return replace(found, for_s=float(age)) if age.isdigit() else found
 
 
-async def follow(record: Record, paths: Paths) -> AsyncGenerator[Activity, None]:
-    """What it does, now and at each change, until the connection ends.
+@asynccontextmanager
+async def waits(record: Record, paths: Paths) -> AsyncIterator[AsyncIterator[Activity]]:
+    """Each time that it waits for its user, now or later; the last is that it has ended.
 
     Raises UsageError for an agent that never tells, ConnectionLost.
     """
@@ -51,19 +52,17 @@ async def follow(record: Record, paths: Paths) -> AsyncGenerator[Activity, None]
         connected_by(stream, paths, record.name, AGENT_PORT) as agent,
         agent.stream(_FOLLOW) as lines,
     ):
-        last: Activity | None = None
-        async for line in lines:
-            found = parse(line)
-            if found is not None and found != last:
-                last = found
-                yield found
+        yield _waits(lines)
 
 
-async def waits(record: Record, paths: Paths) -> AsyncGenerator[Activity, None]:
-    """Each time that it waits for its user; ends when the agent has ended, with that."""
-    async with aclosing(follow(record, paths)) as changes:
-        async for one in changes:
-            if one.doing is not Doing.WORKING:
-                yield one
-            if one.doing is Doing.ENDED:
-                return
+async def _waits(lines: AsyncIterator[str]) -> AsyncIterator[Activity]:
+    last: Activity | None = None
+    async for line in lines:
+        found = parse(line)
+        if found is None or found == last:
+            continue
+        last = found
+        if found.doing is not Doing.WORKING:
+            yield found
+        if found.doing is Doing.ENDED:
+            return

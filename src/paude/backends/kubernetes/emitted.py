@@ -13,8 +13,8 @@ from paude.backends.kubernetes.cluster import Object
 from paude.backends.kubernetes.start import Request
 from paude.egress import policies
 from paude.errors import SettingsError
+from paude.images.build import tag_of
 from paude.images.context import ImageSpec
-from paude.images.ensure import tag_of
 from paude.images.reference import RegistryTarget
 from paude.ssh import keys
 from paude.ssh.session_keys import SessionKeys
