@@ -38,7 +38,8 @@ def test_no_host_string_can_add_a_line_or_a_word(text: str, others: list[str]) -
     assert configuration.isascii()
     assert all(character.isprintable() or character == "\n" for character in configuration)
     shape = {re.sub(r"\S*\.\S*", "X", line) for line in configuration.splitlines()}
-    known = {re.sub(r"\S*\.\S*", "X", line) for line in lines(*("b0.test",) * 1, *others, "a.w.test", "*.w.test")}
+    kinds = (("b0.test",), ("*.w.test",), ("b0.test", "a.w.test", "*.w.test"))  # rules depend on which kinds there are
+    known = {re.sub(r"\S*\.\S*", "X", line) for some in kinds for line in lines(*some, *others)}
     assert {re.sub(r"\d+", "N", line) for line in shape} <= {re.sub(r"\d+", "N", line) for line in known}
 
 
