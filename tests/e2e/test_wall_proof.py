@@ -20,7 +20,17 @@ from world.client import World
 pytestmark = pytest.mark.cluster
 
 OPENING = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}
-ADMITTING = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]}
+# What a project template gives every project, as OpenShift's documentation has it. The last only denies.
+TEMPLATE = {
+    "allow-from-same-namespace": [{"from": [{"podSelector": {}}]}],
+    "allow-from-openshift-ingress": [
+        {"from": [{"namespaceSelector": {"matchLabels": {"network.openshift.io/policy-group": "ingress"}}}]}
+    ],
+    "allow-from-openshift-monitoring": [
+        {"from": [{"namespaceSelector": {"matchLabels": {"network.openshift.io/policy-group": "monitoring"}}}]}
+    ],
+    "deny-by-default": [],
+}
 AROUND = {"canary", "metadata", "node-resolver", "resolver", "api-server", "kubelet", "node", "socket"}
 THROUGH = {"unlisted name", "no tunnel", "address", "management", "port", "foreign server name", "no server name"}
 PARKED_WITHIN_S = 75.0
@@ -86,10 +96,13 @@ def test_every_way_out_is_closed_and_one_policy_of_somebody_else_opens_them_park
     assert str(other) not in laptop.records()
 
     kubectl("delete", "networkpolicy", "somebody-elses", namespace=namespace)
-    policy(kubectl, namespace, "same-namespace", ADMITTING, str(laptop.home))
+    for template, ingress in TEMPLATE.items():
+        spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": ingress}
+        policy(kubectl, namespace, template, spec, str(laptop.home))
     eventually(lambda: laptop.paude("verify", name, code=None).returncode == 0, 20, "a clean wall")
     resumed = laptop.paude("start", str(workspace), "--agent", "shell", "--detach")
-    assert "same-namespace lets others in" in resumed.stderr
+    for template, ingress in TEMPLATE.items():
+        assert (f"{template} lets others in" in resumed.stderr) is bool(ingress), template
     assert laptop.inside(name, "echo works").strip() == "works"
 
 

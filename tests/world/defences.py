@@ -2,7 +2,8 @@
 
 A defence whose loss no test notices is not defended: then this fails.
 
-Usage: python -m world.defences [--full] [WORD...]: those whose name holds a word. The long form adds what needs images.
+Usage: python -m world.defences [--full] [WORD...]: those whose name holds a word. The short form asks tests that need
+no container; the long form takes every defence, and the tests that judge at the sink.
 """
 
 from __future__ import annotations
@@ -20,23 +21,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("src", "tests", "containers", "sshd", "scripts", "pyproject.toml", "hatch_build.py")
+COPIED = ("src", "tests", "containers", "sshd", "scripts", "docs", "pyproject.toml", "hatch_build.py")
 LIMIT_S = 900
 SQUID, POLICIES = "src/paude/egress/squid.py", "src/paude/egress/policies.py"
 PROXY = ("pytest", "tests/integration/test_proxy.py", "-k")
 OUT = (*PROXY, "does_not_get_out")
 UNIT_POLICIES = ("pytest", "tests/unit/test_egress_policies.py")
+COMPANY = ("pytest", "tests/integration/test_proxy_company.py")
+UNIT_SQUID = ("pytest", "tests/unit/test_egress_squid.py")
+UNIT_COMPANY = ("pytest", "tests/unit/test_egress_company.py")
 GATE = ("pytest", "tests/integration/test_pod_gate_ssh.py")
+SSHD = ("pytest", "tests/integration/test_sshd_options.py")
 GUARD = ("pytest", "tests/unit/test_sync_guard.py")
 GRAPH = ("pytest", "tests/unit/test_plans_graph.py", "tests/unit/test_egress_change.py")
 PODS = ("pytest", "tests/unit/test_kubernetes_manifests.py")
 PLAN, MANIFESTS = "src/paude/plans/start.py", "src/paude/backends/kubernetes/manifests.py"
-FENCE = ("go", "test", "./internal/fence")
+FENCE = ("containers/pod", "go", "test", "./internal/fence")
+SYNC = ("containers/mutagen", "go", "test", "-tags", "mutagencli", "./guard", "./endpoint")
 
 
 @dataclass(frozen=True)
 class Defence:
-    """What is taken away (a pattern in a file, and what stands there instead), and the tests that should notice."""
+    """What is taken away (a pattern in a file, and what stands there instead), and the tests that should notice.
+
+    `quick` are tests without containers that should notice it too, for the short form.
+    """
 
     name: str
     file: str
@@ -44,16 +53,39 @@ class Defence:
     instead: str
     tests: tuple[str, ...]
     full: bool = False
+    quick: tuple[str, ...] = ()
+
+    def asked(self, *, full: bool) -> tuple[str, ...]:
+        """The tests of this form; none when it is for the long form only."""
+        needs_containers = any("integration" in word for word in self.tests) and self.tests != SSHD
+        if full or not (self.full or needs_containers):
+            return self.tests
+        return self.quick
 
 
 def rule(name: str, line: str, tests: tuple[str, ...] = OUT) -> Defence:
     """One of squid's rules, as the generator writes it."""
-    return Defence(f"squid: {name}", SQUID, rf'^ *yield "{re.escape(line)}"\n', "", tests)
+    return Defence(f"squid: {name}", SQUID, rf'^ *yield "{re.escape(line)}"\n', "", tests, quick=UNIT_SQUID)
 
 
 def option(name: str, line: str, instead: str) -> Defence:
-    """One or more lines of the gate's sshd."""
-    return Defence(f"sshd: {name}", "sshd/gate.conf", line, instead, GATE, full=True)
+    """One or more lines of the gate's sshd, as somebody who breaks in would find them gone."""
+    return Defence(f"sshd: {name}", "sshd/gate.conf", line, instead, GATE, full=True, quick=SSHD)
+
+
+def options(server: str) -> Iterator[Defence]:
+    """Every line of an sshd that its test wants, by itself."""
+    for line in (ROOT / f"sshd/{server}.conf").read_text().splitlines():
+        name = line.partition(" ")[0]
+        if name.isalpha() and name not in NOT_DEFENCES:
+            yield Defence(f"sshd of the {server}: {name}", f"sshd/{server}.conf", rf"^{name} .*\n", "", SSHD, full=True)
+
+
+# What is there for the journey, not against somebody.
+NOT_DEFENCES = frozenset(
+    {"Port", "PidFile", "LogLevel", "StrictModes", "MaxStartups", "MaxSessions", "TCPKeepAlive", "PrintMotd"}
+    | {"PrintLastLog", "Compression", "AcceptEnv"}
+)
 
 
 DEFENCES = (
@@ -66,15 +98,79 @@ DEFENCES = (
         "no management pages", "http_access deny manager", ("pytest", "tests/unit/test_egress_squid.py", "-k", "order")
     ),
     rule("the last rule", "http_access deny all", ("pytest", "tests/unit/test_egress_squid.py", "-k", "order")),
-    Defence("squid: the server name of the tunnel", SQUID, r" sni\{number\} named", " named", OUT),
-    Defence("squid: the host of the tunnel", SQUID, r"hello to\{number\} sni", "hello sni", OUT),
-    Defence("squid: a server name at all", SQUID, r" named\"", '"', OUT),
+    # The two say the same of different notations, so one alone is missed by the order only.
+    rule("no addresses", "http_access deny address", UNIT_SQUID),
+    rule("names only", "http_access deny !name", UNIT_SQUID),
+    rule("the fence's own page", "http_access deny get fence", (*PROXY, "learns")),
+    Defence("squid: only what resolves", SQUID, r"'leads ' if beyond else ''\}!resolved", "''}all", UNIT_COMPANY),
+    Defence("squid: not TLS", SQUID, r"on_unsupported_protocol respond", "on_unsupported_protocol tunnel", OUT),
+    Defence("squid: the server name of the tunnel", SQUID, r" sni\{number\} named", " named", OUT, quick=UNIT_SQUID),
+    Defence("squid: the host of the tunnel", SQUID, r"hello to\{number\} sni", "hello sni", OUT, quick=UNIT_SQUID),
+    Defence("squid: a server name at all", SQUID, r" named\"", '"', OUT, quick=UNIT_SQUID),
+    Defence(
+        "company: nothing past the parent proxy",
+        SQUID,
+        r'    yield "always_direct deny all"\n',
+        "",
+        (*COMPANY, "-k", "without_its_parent"),
+    ),
+    Defence(
+        "company: a private host's own networks only",
+        SQUID,
+        r"deny lead\{number\} astray",
+        "allow lead{number} astray",
+        (*COMPANY, "-k", "nowhere_else"),
+        quick=UNIT_COMPANY,
+    ),
+    Defence(
+        "company: private networks of a company only",
+        "src/paude/egress/company.py",
+        r"    if not any\(found\.version == one\.version and found\.subnet_of\(one\).*",
+        "    if False:",
+        UNIT_COMPANY,
+    ),
+    Defence(
+        "company: no login in a readable place",
+        "src/paude/egress/company.py",
+        r"url\.username is not None or url\.password is not None",
+        "False",
+        UNIT_COMPANY,
+    ),
+    Defence(
+        "company: the parent's address only",
+        POLICIES,
+        r'\{"to": \[\{"ipBlock": \{"cidr": network\}\}\]\} if network else \{\}',
+        "{}",
+        UNIT_COMPANY,
+    ),
+    Defence(
+        "registries: the user's, not the workspace's",
+        "src/paude/egress/registries.py",
+        r"env=environ, cwd=home,",
+        'env=environ, cwd=home / "project",',
+        ("pytest", "tests/unit/test_egress_registries.py"),
+    ),
+    Defence(
+        "firewall: private networks",
+        "src/paude/egress/firewall.py",
+        r"\*map\(_deny, PRIVATE\), ",
+        "",
+        ("pytest", "tests/unit/test_egress_firewall.py"),
+    ),
+    Defence(
+        "firewall: everything else",
+        "src/paude/egress/firewall.py",
+        r", \*map\(_deny, EVERYTHING\)\]",
+        "]",
+        ("pytest", "tests/unit/test_egress_firewall.py"),
+    ),
     Defence(
         "squid: no reverse look-ups",
         SQUID,
         r"allowed dstdomain -n",
         "allowed dstdomain",
         (*PROXY, "an_address or order or reverse", "tests/unit/test_egress_squid.py"),
+        quick=UNIT_SQUID,
     ),
     Defence(
         "squid: who asked, at the inner door",
@@ -244,6 +340,36 @@ DEFENCES = (
         "no forwarding", r"^(DisableForwarding|Allow\w*Forwarding|X11Forwarding|PermitTunnel|GatewayPorts) .*\n", ""
     ),
     option("only the session's user and key", r"^(AllowUsers|AuthenticationMethods|AuthorizedKeysFile) .*\n", ""),
+    *options("gate"),
+    *options("agent"),
+    Defence(
+        "guard: the laptop's end refuses",
+        "containers/mutagen/endpoint/transition.go",
+        r"return guard\.Path\(c\.Path\) \|\| guard\.Entry\(c\.New\) \|\| ",
+        "return ",
+        SYNC,
+    ),
+    Defence(
+        "guard: what is held is not even seen",
+        "containers/mutagen/endpoint/veil.go",
+        r"guard\.Name\(name\) \|\| guard\.Entry\(pod\)",
+        "guard.Entry(pod)",
+        SYNC,
+    ),
+    Defence(
+        "guard: bare repositories",
+        "containers/mutagen/guard/guard.go",
+        r"return head && objects && refs",
+        "return false && head && objects && refs",
+        SYNC,
+    ),
+    Defence(
+        "guard: links into a held path",
+        "containers/mutagen/guard/guard.go",
+        r"return Path\(e\.Target\)",
+        "return false",
+        SYNC,
+    ),
 )
 
 
@@ -279,7 +405,7 @@ def noticed(place: Path, tests: Sequence[str]) -> str:
     if words[0] == "pytest":
         words = [sys.executable, "-m", *words, "-x", "-q", "-p", "no:cacheprovider", "--deselect=" + _FINGERPRINT]
     else:
-        where = place / "containers/pod"
+        where = place / words.pop(0)
     path = os.pathsep.join([str(place / "src"), str(place / "tests")])
     env = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
@@ -305,26 +431,24 @@ def main() -> int:
     parser.add_argument("--full", action="store_true", help="also what needs images")
     parser.add_argument("words", nargs="*", help="only defences whose name holds one of these")
     chosen = parser.parse_args()
-    wanted = [d for d in DEFENCES if chosen.full or not d.full]
-    if chosen.words:
-        wanted = [d for d in DEFENCES if any(word in d.name for word in chosen.words)]
+    named = [d for d in DEFENCES if not chosen.words or any(word in d.name for word in chosen.words)]
+    full = chosen.full or bool(chosen.words)
+    wanted = {d: tests for d in named if (tests := d.asked(full=full))}
     with copy() as place:
-        for tests in dict.fromkeys(
-            d.tests for d in wanted
-        ):  # the control: with all defences there is nothing to notice
+        for tests in dict.fromkeys(wanted.values()):  # the control: with all defences there is nothing to notice
             if failed := noticed(place, tests):
                 print(f"{failed} fails with every defence in place: nothing can be told", flush=True)  # noqa: T201
                 return 1
-        lost = [d for d in wanted if not _tell(place, d)]
+        lost = [d for d, tests in wanted.items() if not _tell(place, d, tests)]
     print(f"{len(wanted) - len(lost)} of {len(wanted)} defences are missed when they are gone")  # noqa: T201
     return 1 if lost else 0
 
 
-def _tell(place: Path, defence: Defence) -> bool:
+def _tell(place: Path, defence: Defence, tests: Sequence[str]) -> bool:
     began = time.monotonic()
     before = change(place / defence.file, defence.pattern, defence.instead)
     try:
-        test = noticed(place, defence.tests)
+        test = noticed(place, tests)
     finally:
         write(place / defence.file, before)
     print(f"{defence.name:44} {test or 'NOBODY NOTICED'}  ({time.monotonic() - began:.0f} s)", flush=True)  # noqa: T201

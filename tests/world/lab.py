@@ -8,6 +8,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -27,6 +28,8 @@ PROGRAM = ROOT / "src/paude/_artifacts/bin/linux_amd64/paude-pod"
 OUTER, CANARY = 3128, 3129
 WAIT_S = 20.0
 SETTLE_S = 0.15
+FILES = min(20_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+"""What a proxy may open: less than a cluster's nodes give, and as much as most test machines can."""
 _turns = count()
 
 
@@ -46,6 +49,11 @@ class Lab:
     name: str
     address: str
     directory: Path
+
+    def forget_the_internet(self) -> None:
+        """Takes away every route but that to its own gateway."""
+        for network in (zone.BLOCK, *zone.FORBIDDEN):
+            run("ip", "-n", self.name, "route", "delete", network)
 
     def may_reach(self, address: str) -> None:
         """Lets it send to one more address of this machine."""
@@ -169,6 +177,9 @@ def _podman(place: Lab, directory: Path, resolver: Path) -> list[str | Path]:
         "--tmpfs=/run/squid:mode=1777",
         f"--volume={directory}:/etc/paude/proxy:ro",
         f"--volume={resolver}:/etc/resolv.conf:ro",
+        # Both: a machine may allow no more processes than this, and one of them alone puts the other back.
+        f"--ulimit=nofile={FILES}:{FILES}",
+        "--ulimit=nproc=4096:4096",
         image(),
     ]
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from paude.egress import hosts
 from paude.errors import SettingsError
 
-GENERATION = 2
+GENERATION = 3
 """Of the proxy's configuration. Raised whenever the same list yields another configuration, so that a proxy's name
 always says what it runs."""
 

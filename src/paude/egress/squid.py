@@ -32,6 +32,8 @@ RUN_DIRECTORY = "/run/squid"
 """Written by the proxy's entrypoint before squid starts: `inner.pem` (a certificate and its key, made anew each time,
 shown to nobody: squid wants one for a port that looks at TLS) and `errors/ERR_FENCE` (JSON: resolvers, allowlist), to
 which a link in the image's directory of error pages points."""
+MOST_TUNNELS = 1000
+"""Of one client at a time: a proxy is shared, and each tunnel takes four file descriptors of it."""
 HELPER = "/opt/paude/bin/paude-sni"
 """Of the image: says whether a ClientHello names a server."""
 
@@ -155,6 +157,7 @@ def _kinds() -> Iterator[str]:
     """Only what looks like a public name passes: that refuses addresses in every notation, and squid's own pages."""
     yield f"acl fence dstdomain -n {FENCE_HOST}"
     yield "acl get method GET"
+    yield f"acl crowd maxconn {MOST_TUNNELS}"
     yield "acl https port 443"
     yield r"acl address dstdom_regex -n -i ^[0-9.]+$ : ^0x (^|\.)[0-9][^.]*$"
     yield r"acl name dstdom_regex -n -i ^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$"
@@ -174,6 +177,8 @@ def _private(options: Options) -> Iterator[str]:
 
 def _access(allowlist: Allowlist, options: Options) -> Iterator[str]:
     yield "http_access deny get fence"
+    # At the outer door only: at the inner one everybody comes from loopback.
+    yield "http_access deny outer crowd"
     yield "http_access deny manager"
     yield "http_access deny !CONNECT"
     yield "http_access deny !https"
@@ -187,7 +192,7 @@ def _access(allowlist: Allowlist, options: Options) -> Iterator[str]:
     yield "deny_info ERR_FENCE fence"
     yield f"deny_info ERR_PAUDE_NAME {' '.join(['listed', *_kinds_of(allowlist)]) if allowlist.hosts else 'all'}"
     astray = "".join(f" astray{number}" for number in range(len(options.leads)))
-    yield f"deny_info ERR_PAUDE manager CONNECT https address name resolved private{astray}"
+    yield f"deny_info ERR_PAUDE crowd manager CONNECT https address name resolved private{astray}"
 
 
 def _addresses(options: Options) -> Iterator[str]:
