@@ -147,8 +147,8 @@ def test_another_list_has_another_digest(names: list[str], more: str) -> None:
 
 
 def test_the_digest_stays_the_same_from_release_to_release() -> None:
-    assert Allowlist().digest == "5c1738d007fe"
-    assert Allowlist(("a.example", "*.b.example")).digest == "742ac3a5acef"
+    assert Allowlist().digest == "261482eec723"
+    assert Allowlist(("a.example", "*.b.example")).digest == "ecc651af394e"
 
 
 def test_an_empty_list_allows_nothing() -> None:

@@ -137,7 +137,9 @@ class Proxy:
 
 
 @contextmanager
-def proxy(place: Lab, files: Mapping[str, str], without: Mapping[str, str] | None = None) -> Iterator[Proxy]:
+def proxy(
+    place: Lab, files: Mapping[str, str], without: Mapping[str, str] | None = None, *, resolver: str = zone.RESOLVER
+) -> Iterator[Proxy]:
     """The image with this configuration, as a pod would run it: any UID, no capabilities, a read-only root.
 
     `without` are patterns of squid.conf and what replaces them, everywhere: to take a defence away.
@@ -147,9 +149,9 @@ def proxy(place: Lab, files: Mapping[str, str], without: Mapping[str, str] | Non
     place.directory.chmod(0o755)
     for name, text in files.items():
         (directory / name).write_text(_changed(text, without or {}) if name == "squid.conf" else text)
-    resolver = place.directory / "resolv.conf"
-    resolver.write_text(f"nameserver {zone.RESOLVER}\n")
-    run(*_podman(place, directory, resolver))
+    names = place.directory / "resolv.conf"
+    names.write_text(f"nameserver {resolver}\n")
+    run(*_podman(place, directory, names))
     try:
         running = Proxy(place, place.name)
         _await(running)

@@ -13,6 +13,11 @@ FORBIDDEN = ("10.97.13.0/24", "100.64.13.0/24", "169.254.169.254/32", "169.254.2
 # What the fence probes and nobody here owns: no packet for it leaves this machine, or a lab.
 NOWHERE6 = ("fd00:ec2::254/128",)
 
+# Over IPv6, beside a lab (tests/world/six.py): the documentation block, a private one, and a cloud's metadata service.
+BLOCK6, RESOLVER6, SIX = "2001:db8::/32", "2001:db8::53", "2001:db8:6::10"
+PRIVATE6, METADATA6 = "fd00:6::10", "fd00:ec2::254"
+FORBIDDEN6 = ("fd00:6::/32", METADATA6 + "/128")
+
 ALLOWED, OTHER, FORBIDDEN_HOST, WILD = "198.51.100.10", "198.51.100.11", "198.51.100.20", "198.51.100.12"
 LITERAL = "198.51.100.66"
 PRIVATE, SHARED, METADATA = "10.97.13.10", "100.64.13.10", "169.254.169.254"
@@ -38,7 +43,16 @@ _A: dict[str, list[list[str]]] = {
     "flip.test": [[ALLOWED], [PRIVATE]],
     "mapped.test": [[]],
 }
-_AAAA = {"mapped.test": ["::ffff:" + PRIVATE], "loopback6.test": ["::1"]}
+_AAAA = {
+    "mapped.test": ["::ffff:" + PRIVATE],
+    "loopback6.test": ["::1"],
+    "six.test": [SIX],
+    "six-private.test": [PRIVATE6],
+    "six-metadata.test": [METADATA6],
+    "six-both.test": [SIX, PRIVATE6],
+    # An IPv4 address in the form of a translator (RFC 6052).
+    "six-translated.test": ["64:ff9b::" + PRIVATE],
+}
 # The owner of an address can claim any name for it: the trap for a proxy that looks addresses up.
 _PTR = {"66.100.51.198.in-addr.arpa": "allowed.test"}
 _BELOW = {"wild.test": [WILD]}
