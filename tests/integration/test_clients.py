@@ -119,7 +119,6 @@ NEEDS = {
     "Maven": "`JAVA_TOOL_OPTIONS`: Java knows no proxy variable",
     "Gradle": "`JAVA_TOOL_OPTIONS`: Java knows no proxy variable",
     "Node: fetch": "`NODE_USE_ENV_PROXY=1`, and Node 22.21 or 24: older ones have no such thing",
-    "Claude Code": "`CLAUDE_CODE_PROXY_RESOLVES_HOSTS=1` for what it looks up before it asks",
 }
 
 

@@ -43,6 +43,13 @@ def test_refusals_of_the_same_target_are_counted_and_the_latest_comes_first() ->
     assert second.host == "other.test"
 
 
+def test_refusals_that_are_told_as_they_come_are_counted_too() -> None:
+    tally = blocked.Tally()
+    told = [tally.add(one) for one in map(blocked.parse, (line(), line(host="other.test"), line(time="9"))) if one]
+    assert [(one.host, one.count) for one in told] == [("evil.test", 1), ("other.test", 1), ("evil.test", 2)]
+    assert told[-1].last == 1700000000.123
+
+
 def test_a_tunnel_that_was_ended_for_its_server_name_is_a_refusal() -> None:
     ended = line(door="3130", host="api.test", tls="terminate", result="NONE_NONE", status="200")
     assert blocked.parse(ended) == blocked.Denied("api.test", 443, "CONNECT", 1, 1700000000.123, "no server name")
