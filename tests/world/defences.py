@@ -101,7 +101,7 @@ DEFENCES = (
     # The two say the same of different notations, so one alone is missed by the order only.
     rule("no addresses", "http_access deny address", UNIT_SQUID),
     rule("names only", "http_access deny !name", UNIT_SQUID),
-    rule("the fence's own page", "http_access deny get fence", (*PROXY, "learns")),
+    rule("the fence's own page", "http_access deny get fence", UNIT_SQUID),
     Defence("squid: only what resolves", SQUID, r"'leads ' if beyond else ''\}!resolved", "''}all", UNIT_COMPANY),
     Defence("squid: not TLS", SQUID, r"on_unsupported_protocol respond", "on_unsupported_protocol tunnel", OUT),
     Defence("squid: the server name of the tunnel", SQUID, r" sni\{number\} named", " named", OUT, quick=UNIT_SQUID),

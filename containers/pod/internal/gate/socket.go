@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net"
 	"os"
+	"time"
 
 	"paude/pod/internal/fence"
 	"paude/pod/internal/paths"
@@ -103,6 +104,11 @@ func (s *State) releaseAndWait(ctx context.Context) Reply {
 	if err := s.Release(); err != nil {
 		return outcome(err)
 	}
+	// A way that was open may have been closed since: the gate looks again before it refuses.
+	asked := time.Now()
+	if s.Status().Fence.State == fence.Leak {
+		s.Look()
+	}
 	for {
 		change := s.Changes()
 		status := s.Status()
@@ -111,7 +117,7 @@ func (s *State) releaseAndWait(ctx context.Context) Reply {
 			return Reply{Code: done}
 		case !status.Released:
 			return Reply{Code: refused, Error: "the session was parked meanwhile"}
-		case status.Fence.State == fence.Leak:
+		case status.Fence.State == fence.Leak && status.Fence.At.After(asked):
 			return Reply{Code: refused, Error: "the fence is open: " + status.Fence.Way()}
 		}
 		select {
