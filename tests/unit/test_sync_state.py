@@ -61,6 +61,12 @@ def test_deletions_that_wait_are_told_with_both_choices() -> None:
     assert "`paude sync resume --delete`" in state.message
 
 
+def test_a_branch_that_was_switched_on_one_side_is_told() -> None:
+    state = parse(WELL, {"fence": '"a" is checked out here and "b" in the pod'})
+    assert not state.healthy
+    assert "switch to the same branch" in state.message
+
+
 def test_a_limit_that_is_met_is_told_in_words_of_paudes() -> None:
     state = parse({**WELL, "lastError": "beta scan error: exceeded allowed entry count"}, {})
     assert state.last_error == "in the pod there are more files and directories than allowed (sync.max_entries)"

@@ -21,17 +21,19 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"paude/sync/displace"
+	"paude/sync/repository"
 )
 
 const bufferBytes = 64 * 1024
 
 // server answers the requests of one connection, one after the other.
 type server struct {
-	endpoint synchronization.Endpoint
-	mover    *displace.Mover
-	encoder  *encoding.ProtobufEncoder
-	decoder  *encoding.ProtobufDecoder
-	flusher  stream.Flusher
+	endpoint   synchronization.Endpoint
+	mover      *displace.Mover
+	repository repository.Repository
+	encoder    *encoding.ProtobufEncoder
+	decoder    *encoding.ProtobufDecoder
+	flusher    stream.Flusher
 }
 
 // serve speaks the protocol of mutagen's remote endpoint, which has no place for another endpoint than its own.
@@ -82,6 +84,7 @@ func (s *server) begin(logger *logging.Logger) error {
 	if err != nil {
 		return err
 	}
+	s.repository = repository.Repository{Root: root, Far: true}
 	s.mover, err = displace.New(root, request.Session, request.Alpha, request.Version, request.Configuration, note)
 	if err != nil {
 		return err
@@ -137,15 +140,31 @@ func (s *server) poll(ctx context.Context) proto.Message {
 
 // scan answers with what differs from the tree that the other side knows already.
 func (s *server) scan(ctx context.Context, request *remote.ScanRequest) proto.Message {
-	snapshot, err, again := s.endpoint.Scan(ctx, nil, request.Full)
+	var snapshot *core.Snapshot
+	var err error
+	var again bool
+	head := s.repository.Between(ctx, func() { snapshot, err, again = s.endpoint.Scan(ctx, nil, request.Full) })
 	if err != nil {
 		return &remote.ScanResponse{Error: err.Error(), TryAgain: again}
 	}
-	tree, err := proto.MarshalOptions{Deterministic: true}.Marshal(snapshot)
+	tree, err := proto.MarshalOptions{Deterministic: true}.Marshal(bringing(snapshot, head))
 	if err != nil {
 		return &remote.ScanResponse{Error: err.Error()}
 	}
 	return &remote.ScanResponse{SnapshotDelta: rsync.NewEngine().DeltifyBytes(tree, request.BaselineSnapshotSignature, 0)}
+}
+
+// bringing gives the snapshot with what is checked out; the given one is the endpoint's own.
+func bringing(s *core.Snapshot, head repository.Head) *core.Snapshot {
+	return &core.Snapshot{
+		Content:                repository.Put(s.Content, head),
+		PreservesExecutability: s.PreservesExecutability,
+		DecomposesUnicode:      s.DecomposesUnicode,
+		Directories:            s.Directories,
+		Files:                  s.Files,
+		SymbolicLinks:          s.SymbolicLinks,
+		TotalFileSize:          s.TotalFileSize,
+	}
 }
 
 // stage answers which files are wanted, and takes them. All of them are said by an empty list.

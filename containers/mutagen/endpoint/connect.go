@@ -12,6 +12,7 @@ import (
 
 	"paude/sync/displace"
 	"paude/sync/report"
+	"paude/sync/repository"
 )
 
 const (
@@ -52,6 +53,7 @@ func (h *handler) Connect(ctx context.Context, logger *logging.Logger, url *urlp
 		w.side = "laptop"
 	}
 	if h.local {
+		w.repository = repository.Repository{Root: url.Path}
 		if w.mover, err = displace.New(url.Path, session, alpha, version, configuration, w.log); err != nil {
 			stop()
 			return nil, err

@@ -14,6 +14,7 @@ import (
 
 	"paude/sync/displace"
 	"paude/sync/report"
+	"paude/sync/repository"
 )
 
 // watched is an endpoint with a watcher of paude's own.
@@ -25,9 +26,11 @@ type watched struct {
 	pair    *pair
 	name    string
 	side    string // laptop or pod
-	limits  limits
-	large   map[string][]byte // the digests of what is larger than a file may be, by path
-	mover   *displace.Mover   // nil at an end that is not on this machine
+
+	repository repository.Repository // the laptop's
+	limits     limits
+	large      map[string][]byte // the digests of what is larger than a file may be, by path
+	mover      *displace.Mover   // nil at an end that is not on this machine
 
 	changed chan struct{} // has room for one: something changed since the last Poll
 	dirty   atomic.Bool   // something changed since the last scan
@@ -88,6 +91,9 @@ func (e *watched) scan(ctx context.Context, ancestor *core.Entry, full bool) (*c
 }
 
 func (e *watched) Transition(ctx context.Context, changes []*core.Change) ([]*core.Entry, []*core.Problem, bool, error) {
+	if e.pair.why != "" {
+		return fenced(changes)
+	}
 	if e.braked = e.brake(changes); e.braked != nil {
 		return stopped(changes, e.braked)
 	}
@@ -116,13 +122,19 @@ func (e *watched) tell(change func(*report.Content)) {
 // Poll of the pod begins when a cycle has ended well.
 func (e *pod) Poll(ctx context.Context) error {
 	e.tell(func(c *report.Content) { c.Settled = time.Now().UTC().Format(time.RFC3339Nano) })
+	if e.pair.why != "" {
+		defer time.AfterFunc(fencedEach, e.notice).Stop()
+	}
 	return e.watched.Poll(ctx)
 }
 
 // Scan of the laptop also hands its tree to the pod's side, which compares with it.
 func (e *laptop) Scan(ctx context.Context, ancestor *core.Entry, full bool) (*core.Snapshot, error, bool) {
-	snapshot, err, again := e.scan(ctx, ancestor, full)
-	e.pair.put(snapshot.GetContent())
+	var snapshot *core.Snapshot
+	var err error
+	var again bool
+	head := e.repository.Between(ctx, func() { snapshot, err, again = e.scan(ctx, ancestor, full) })
+	e.pair.put(seen{snapshot.GetContent(), head})
 	return snapshot, err, again
 }
 
@@ -133,12 +145,14 @@ func (e *pod) Scan(ctx context.Context, ancestor *core.Entry, full bool) (*core.
 	if err != nil {
 		return snapshot, err, again
 	}
+	content, head := repository.Take(snapshot.Content)
+	e.pair.why = e.pair.fence.look(laptop.head, head)
 	if snapshot.TotalFileSize > e.limits.Bytes {
 		return nil, fmt.Errorf("the tree holds %d bytes, more than the %d allowed", snapshot.TotalFileSize, e.limits.Bytes), true
 	}
 	v := &veil{ignored: e.ignored, depth: e.limits.Depth}
-	shown := v.directory("", ancestor, laptop, snapshot.Content)
-	e.tellOf(v.held, ancestor, laptop, shown)
+	shown := v.directory("", ancestor, laptop.tree, content)
+	e.tellOf(v.held, ancestor, laptop.tree, shown)
 	return showing(snapshot, shown), nil, false
 }
 
@@ -161,5 +175,7 @@ func (e *pod) tellOf(held []report.Held, ancestor, laptop, pod *core.Entry) {
 	for _, c := range conflicts[:min(len(conflicts), longestList)] {
 		roots = append(roots, c.Root)
 	}
-	e.tell(func(c *report.Content) { c.Held, c.Conflicts = sorted(held), sortedStrings(roots) })
+	e.tell(func(c *report.Content) {
+		c.Held, c.Conflicts, c.Fence = sorted(held), sortedStrings(roots), e.pair.why
+	})
 }

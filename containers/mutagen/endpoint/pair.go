@@ -9,11 +9,22 @@ import (
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
 
 	"paude/sync/report"
+	"paude/sync/repository"
 )
 
 // pair is where the two ends of one session meet: the controller scans both in each cycle, and the pod's side wants
-// the laptop's tree of the same cycle.
-type pair struct{ trees chan *core.Entry }
+// the laptop's tree of the same cycle. Why is what keeps files from travelling in this one.
+type pair struct {
+	seen  chan seen
+	fence fence
+	why   string
+}
+
+// seen is the laptop's tree, and what was checked out in it.
+type seen struct {
+	tree *core.Entry
+	head repository.Head
+}
 
 var (
 	pairsLock sync.Mutex
@@ -33,26 +44,26 @@ func meet(session string) (*pair, *report.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	pairs[session], reports[session] = &pair{make(chan *core.Entry, 1)}, file
+	pairs[session], reports[session] = &pair{seen: make(chan seen, 1), fence: fence{shut: file.Fenced()}}, file
 	return pairs[session], file, nil
 }
 
-// put leaves the laptop's tree, nil when it could not be read, instead of an older one.
-func (p *pair) put(tree *core.Entry) {
+// put leaves what was seen of the laptop, no tree when it could not be read, instead of an older one.
+func (p *pair) put(one seen) {
 	select {
-	case <-p.trees:
+	case <-p.seen:
 	default:
 	}
-	p.trees <- tree
+	p.seen <- one
 }
 
-// take waits for the laptop's tree; nil when the scan is given up.
-func (p *pair) take(ctx context.Context) *core.Entry {
+// take waits for it; nothing when the scan is given up.
+func (p *pair) take(ctx context.Context) seen {
 	select {
-	case tree := <-p.trees:
-		return tree
+	case one := <-p.seen:
+		return one
 	case <-ctx.Done():
-		return nil
+		return seen{}
 	}
 }
 

@@ -13,6 +13,9 @@ const tooLarge = "maximum file size reached"
 
 // Stage asks for content; not again for what was found to be too large, for it would travel in each cycle.
 func (e *watched) Stage(paths []string, digests [][]byte) ([]string, []*rsync.Signature, rsync.Receiver, error) {
+	if e.pair.why != "" {
+		return nil, nil, nil, nil
+	}
 	wanted := make(map[string][]byte, len(paths))
 	asked, hashes := paths[:0:0], digests[:0:0]
 	for i, path := range paths {

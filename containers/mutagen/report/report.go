@@ -47,6 +47,7 @@ type Content struct {
 	ConnectError string   `json:"connect_error"`
 	Settled      string   `json:"settled"` // when the last cycle ended, RFC 3339
 
+	Fence   string    `json:"fence"` // why nothing travels: other branches are checked out
 	Brakes  []Brake   `json:"brakes"`
 	Flagged []Flagged `json:"flagged"` // the newest of each path, in the order in which they came
 }
@@ -84,10 +85,17 @@ func Open(session string) (*File, error) {
 	if data, err := os.ReadFile(file.path); err == nil { // what came out is known beyond the life of this process
 		var known Content
 		if json.Unmarshal(data, &known) == nil {
-			file.content.Flagged = known.Flagged
+			file.content.Flagged, file.content.Fence = known.Flagged, known.Fence
 		}
 	}
 	return file, nil
+}
+
+// Fenced says that files did not travel when this was written last.
+func (f *File) Fenced() bool {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	return f.content.Fence != ""
 }
 
 // Update changes the content and writes the file when that makes a difference; a reader never sees half of it.

@@ -87,7 +87,8 @@ class Homecoming:
             report.line(
                 f"{len(state.flagged)} files came that tools here run when they are called: {_some(state.flagged)}"
             )
-        return Losses((*conflicts, *held, *stopped))
+        waits = (f"the sync waits: {state.fence}",) if state.fence else ()
+        return Losses((*conflicts, *held, *stopped, *waits))
 
     async def advance_branch(self, files: Losses) -> None:
         """Move the developer's branch forward to what the agent committed, where that is safe; else say why not."""

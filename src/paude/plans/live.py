@@ -195,13 +195,13 @@ async def send_out(paths: Paths, name: str, workspace: Path) -> str:
         return ""
     commit = await publish.push(workspace, name, paths, branch)
     state = await session.flush(paths, name)
-    if state.conflicts or state.problems:
+    if not state.healthy:
         return "the files are not in step"
     return await publish.forward(name, paths, branch, commit)
 
 
 async def _advanced(workspace: Path, name: str, state: SyncState) -> Advance:
-    if state.conflicts or state.problems or not state.connected:
+    if not state.healthy:
         return Advance("", moved=False, why="the files are not in step: `paude sync status`")
     return await advance(workspace, name, missing=tuple(one.path for one in state.held))
 

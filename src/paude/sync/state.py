@@ -27,6 +27,7 @@ HALTED = {
         "make it a directory again, then `paude sync resume`",
     ),
 }
+FENCE_CHOICE = "switch to the same branch on both sides (in the pod: `paude exec -- git switch BRANCH`)"
 DELETION_CHOICES = "`paude sync reset` brings them back, `paude sync resume --delete` removes them on both sides"
 # What mutagen says when a limit is met, and what that means to the user.
 _LIMITS = (
@@ -124,6 +125,7 @@ class SyncState:
     remote_watch: str
     last_error: str
     staging: Staging | None
+    fence: str = ""
     brakes: tuple[Brake, ...] = ()
     flagged: tuple[Flagged, ...] = ()
 
@@ -145,7 +147,7 @@ class SyncState:
     @property
     def healthy(self) -> bool:
         """Whether changes arrive: connected, not halted, nothing in the way."""
-        trouble = (self.halted, self.last_error, self.conflicts, self.problems, self.brakes)
+        trouble = (self.halted, self.last_error, self.conflicts, self.problems, self.fence, self.brakes)
         return self.connected and not any(trouble)
 
     @property
@@ -162,6 +164,7 @@ class SyncState:
             if self.connected
             else f"sync waits for the connection{f': {self.last_error}' if self.last_error else ''}",
             f"sync: {self.last_error}" if self.last_error else "",
+            f"sync waits: {self.fence}; {FENCE_CHOICE}" if self.fence else "",
             f"sync has stopped: {self.brakes[0]}; {DELETION_CHOICES}" if self.brakes else "",
             _count(len(self.conflicts), "conflict", "`paude sync conflicts`"),
             _count(len(self.problems) + self.problems_unlisted, "problem", "`paude sync status`"),
@@ -206,6 +209,7 @@ def parse(one: Mapping[str, Any], report: Mapping[str, Any]) -> SyncState:
         remote_watch=str(report.get("remote") or ""),
         last_error=_words(str(one.get("lastError") or report.get("connect_error") or "")),
         staging=_staging(alpha) or _staging(beta),
+        fence=clean(str(report.get("fence") or "")),
         brakes=tuple(_brake(b) for b in report.get("brakes") or ()),
         flagged=tuple(_flagged(f) for f in report.get("flagged") or ()),
     )

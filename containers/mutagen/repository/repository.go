@@ -1,0 +1,172 @@
+// Package repository reads what is checked out, from git's own files: no git is run, and nothing in them is obeyed.
+package repository
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+const (
+	longestFile = 4 << 20
+	// patience is how long a git at work is waited for; who holds the lock longer is not at work.
+	patience = 5 * time.Second
+	pause    = 20 * time.Millisecond
+	rounds   = 3
+)
+
+var (
+	branch = regexp.MustCompile(`^refs/heads/[^\x00-\x20\x7f~^:?*\[\\]{1,200}$`)
+	commit = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
+)
+
+// Head is what is checked out. Ref is empty for a detached one; all is empty without a repository or a commit.
+type Head struct {
+	Ref    string
+	Commit string
+}
+
+// Known says that there is a commit.
+func (h Head) Known() bool { return h.Commit != "" }
+
+// Same says that the same branch, or the same commit, is checked out at both ends.
+func (h Head) Same(other Head) bool {
+	return h.Commit == other.Commit || (h.Ref != "" && h.Ref == other.Ref)
+}
+
+// Name is the branch for people, or the commit.
+func (h Head) Name() string {
+	if h.Ref != "" {
+		return strings.TrimPrefix(h.Ref, "refs/heads/")
+	}
+	return h.Commit[:min(12, len(h.Commit))]
+}
+
+// Repository is that of a working tree. Far: it is somebody else's, so only a plain `.git` directory counts.
+type Repository struct {
+	Root string
+	Far  bool
+}
+
+// Head reads what is checked out.
+func (r Repository) Head() Head {
+	private, shared := r.directories()
+	if private == "" {
+		return Head{}
+	}
+	text := read(private, "HEAD")
+	if commit.MatchString(text) {
+		return Head{Commit: text}
+	}
+	ref, found := strings.CutPrefix(text, "ref: ")
+	if !found || !branch.MatchString(ref) || strings.Contains(ref, "..") {
+		return Head{}
+	}
+	for _, directory := range []string{private, shared} {
+		if at := read(directory, ref); commit.MatchString(at) {
+			return Head{ref, at}
+		}
+	}
+	return Head{ref, packed(shared, ref)}
+}
+
+// Busy says that a git is changing the index, and with it perhaps the files.
+func (r Repository) Busy() bool {
+	private, _ := r.directories()
+	if private == "" {
+		return false
+	}
+	_, err := os.Lstat(filepath.Join(private, "index.lock"))
+	return err == nil
+}
+
+// Between looks at the files while no git is at work, and gives what was checked out then. After a few rounds in which
+// one began meanwhile it takes what it has.
+func (r Repository) Between(ctx context.Context, look func()) Head {
+	for round := 1; ; round++ {
+		r.settle(ctx)
+		before := r.Head()
+		look()
+		if after := r.Head(); round >= rounds || ctx.Err() != nil || (after == before && !r.Busy()) {
+			return after
+		}
+	}
+}
+
+func (r Repository) settle(ctx context.Context) {
+	for end := time.Now().Add(patience); r.Busy() && time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause): // the lock is git's, and nobody tells when it goes
+		}
+	}
+}
+
+// directories gives git's directory of this tree and the one that all its worktrees share; empty without any.
+func (r Repository) directories() (string, string) {
+	dot := filepath.Join(r.Root, ".git")
+	facts, err := os.Lstat(dot)
+	if err != nil {
+		return "", ""
+	}
+	if facts.IsDir() {
+		return dot, dot
+	}
+	if r.Far {
+		return "", ""
+	}
+	private, found := strings.CutPrefix(read(r.Root, ".git"), "gitdir: ")
+	if !found {
+		return "", ""
+	}
+	private = absolute(r.Root, private)
+	if shared := read(private, "commondir"); shared != "" {
+		return private, absolute(private, shared)
+	}
+	return private, private
+}
+
+func absolute(base, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(base, path)
+}
+
+// read gives a small file below a directory, without its line end; what leads out of there is not followed.
+func read(directory, name string) string {
+	root, err := os.OpenRoot(directory)
+	if err != nil {
+		return ""
+	}
+	defer root.Close()
+	if facts, err := root.Stat(name); err != nil || !facts.Mode().IsRegular() {
+		return ""
+	}
+	file, err := root.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, longestFile))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return ""
+	}
+	return string(bytes.TrimRight(data, "\n"))
+}
+
+func packed(directory, ref string) string {
+	for _, line := range strings.Split(read(directory, "packed-refs"), "\n") {
+		if at, name, _ := strings.Cut(line, " "); name == ref && commit.MatchString(at) {
+			return at
+		}
+	}
+	return ""
+}
