@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,10 +177,80 @@ async def test_a_filter_stops_the_branch(both: Peer) -> None:
     assert "filter" in (await advance(both.laptop, NAME)).why
 
 
+async def test_a_submodule_stops_the_branch(both: Peer, tmp_path: Path) -> None:
+    await joined(both)
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    made = commit(other, x="x")
+    git(both.pod, "update-index", "--add", "--cacheinfo", f"160000,{made},vendor")
+    git(both.pod, "commit", "-qm", "submodule")
+    await history.fetch(both.laptop, NAME, both.paths)
+    stayed = await advance(both.laptop, NAME)
+    assert not stayed.moved
+    assert "submodule: 'vendor'" in stayed.why
+
+
+async def test_in_a_worktree_its_own_branch_moves(both: Peer, tmp_path: Path) -> None:
+    main = tmp_path / "main-tree"
+    main.mkdir()
+    git(main, "init", "-q")
+    commit(main, f="one")
+    shutil.rmtree(both.laptop)
+    git(main, "worktree", "add", "-q", "-b", "topic", both.laptop)
+    assert (both.laptop / ".git").is_file()
+    bundle = await history.pack(both.laptop, tmp_path / "packed")
+    assert bundle is not None
+    unpack(bundle, both.pod)
+    git(both.pod, "symbolic-ref", "HEAD", "refs/heads/topic")
+    made = commit(both.pod, f="two")
+    (both.laptop / "f").write_text("two")
+    await history.fetch(both.laptop, NAME, both.paths)
+    assert (await advance(both.laptop, NAME)).moved
+    assert git(both.laptop, "rev-parse", "HEAD") == made
+    assert git(both.laptop, "status", "--porcelain") == ""
+    assert git(main, "rev-parse", "main") != made
+
+
+async def test_a_directory_without_git_has_no_history_and_needs_none(both: Peer) -> None:
+    shutil.rmtree(both.laptop / ".git")
+    git(both.pod, "init", "-q")
+    commit(both.pod, f="one")
+    assert await history.fetch(both.laptop, NAME, both.paths) == ()
+    assert not (await advance(both.laptop, NAME)).moved
+    assert not (both.laptop / ".git").exists()
+
+
+async def test_a_commit_on_a_shortened_history_comes_home_to_the_whole_one(both: Peer, tmp_path: Path) -> None:
+    git(both.laptop, "init", "-q")
+    for number in range(history.SHALLOW_DEPTH + 3):
+        commit(both.laptop, f=str(number))
+    bundle = await history.pack(both.laptop, tmp_path / "packed", limit=1)
+    assert bundle is not None
+    listed = git(tmp_path, "bundle", "list-heads", str(bundle)).splitlines()
+    ends = [line.split(" ")[0] for line in listed if history.SHALLOW_REFS in line]
+    git(both.pod, "init", "-q")
+    (both.pod / ".git" / "shallow").write_text("".join(f"{end}\n" for end in ends))
+    unpack(bundle, both.pod)
+    assert git(both.pod, "rev-list", "--count", "main") == str(history.SHALLOW_DEPTH)
+    made = commit(both.pod, f="new")
+    (both.laptop / "f").write_text("new")
+    await history.fetch(both.laptop, NAME, both.paths)
+    assert (await advance(both.laptop, NAME)).moved
+    assert git(both.laptop, "rev-parse", "main") == made
+    assert git(both.laptop, "rev-list", "--count", "main") == str(history.SHALLOW_DEPTH + 4)
+    assert git(both.laptop, "fsck", "--connectivity-only") == ""
+
+
 OBSTACLES = {
     "staged": lambda w: ((w / "s").write_text("x"), git(w, "add", "s")),
     "merge": lambda w: (w / ".git" / "MERGE_HEAD").write_text("x"),
     "rebase": lambda w: (w / ".git" / "rebase-merge").mkdir(),
+    "a rebase": lambda w: (w / ".git" / "rebase-apply").mkdir(),
+    "cherry-pick": lambda w: (w / ".git" / "CHERRY_PICK_HEAD").write_text("x"),
+    "revert": lambda w: (w / ".git" / "REVERT_HEAD").write_text("x"),
+    "bisect": lambda w: (w / ".git" / "BISECT_LOG").write_text("x"),
+    "sequence": lambda w: (w / ".git" / "sequencer").mkdir(),
     "index": lambda w: (w / ".git" / "index.lock").write_text(""),
     "hides": lambda w: git(w, "update-index", "--skip-worktree", "f"),
     "went on here": lambda w: commit(w, other="x"),
