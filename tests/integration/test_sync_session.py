@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from paude.errors import NotFound
+from paude.plans.news import sync_news
 from paude.sync import daemon, selection, session
 from paude.sync.limits import Limits
 from sync_peer import NAME, Peer, eventually, peer, reads, synced, tree
@@ -306,3 +307,17 @@ async def test_the_same_rules_choose_the_seed_and_the_sync(tmp_path: Path) -> No
         await both.create()
         ours = {n for n, c in tree(both.laptop).items() if not matcher.ignored(n, directory=c is None)}
         assert ours == set(tree(both.pod)) == {".gitignore", "build", "build/keep", "dd.x", "q1", "ünïcödé"}
+
+
+async def test_who_looks_at_the_terminal_is_told_of_trouble_and_of_its_end(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        (both.laptop / "f").write_text("laptop")
+        (both.pod / "f").write_text("pod")
+        await both.create()
+        told, heard = anyio.create_memory_object_stream[str](10)
+        async with anyio.create_task_group() as tasks, told, heard:
+            tasks.start_soon(sync_news, both.paths, NAME, told.send_nowait)
+            assert "1 conflict" in await heard.receive()
+            (both.laptop / "f").unlink()
+            assert "in step again" in await heard.receive()
+            tasks.cancel_scope.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from urllib.parse import urlsplit
 
 import anyio
@@ -11,6 +12,7 @@ import anyio
 from paude.backends.base import PODMAN
 from paude.backends.podman import pods as podman
 from paude.errors import ConnectionLost, NotFound
+from paude.plans.news import sync_news
 from paude.plans.parked import TellsParked
 from paude.sessions import records
 from paude.sessions.records import Record
@@ -35,14 +37,15 @@ async def open_shell(name: str, paths: Paths, *, clipboard: bool = False) -> Att
     if not isinstance(record, Record):
         raise NotFound(f"there is no session {name}")
     if record.backend == PODMAN:
-        return await show(name, paths, podman.dialer(name), Terminal(), clipboard=clipboard)
+        return await show(name, paths, podman.dialer(name), Terminal(), clipboard=clipboard, news=True)
     from paude.backends.kubernetes.stop import connected as in_cluster
     from paude.backends.kubernetes.tunnels import pinned_to
 
     where = urlsplit(record.server)
     async with in_cluster(record, paths) as cluster:
         link = senses(where.hostname or "", where.port or 443)
-        return await show(name, paths, pinned_to(cluster, record.pod), Terminal(), senses=link, clipboard=clipboard)
+        way = pinned_to(cluster, record.pod)
+        return await show(name, paths, way, Terminal(), senses=link, clipboard=clipboard, news=True)
 
 
 async def show(
@@ -54,8 +57,12 @@ async def show(
     senses: Senses | None = None,
     clipboard: bool = False,
     told: Callable[[State], None] = lambda _: None,
+    news: bool = False,
 ) -> AttachResult:
-    """The agent's terminal at `terminal`, by `dialer`; the supervisor hears when the link is good again."""
+    """The agent's terminal at `terminal`, by `dialer`; the supervisor hears when the link is good again.
+
+    With `news` the user is told in it how the sync stands.
+    """
     keys = session_keys.load(paths.session(name))
     async with _followed(paths, told) as telling:
         return await attach(
@@ -66,6 +73,7 @@ async def show(
             senses=senses,
             output=lambda: Notifier(TerminalFilter(clipboard=clipboard), name),
             told=telling,
+            news=partial(sync_news, paths, name) if news else None,
         )
 
 

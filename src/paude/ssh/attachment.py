@@ -112,6 +112,12 @@ class Attachment:
         self._attempt.cancel()
         self._suspect()
 
+    def announce(self, text: str) -> None:
+        """Show one line for a while, as soon as the link is good."""
+        self._announcement = text
+        self._news.set()
+        self._news = anyio.Event()
+
     # --- the race for a client
 
     async def _connect(self) -> None:
@@ -327,7 +333,8 @@ class Attachment:
         while True:
             if self._state is State.LIVE:
                 await self._announce()
-                await self._news.wait()
+                if not self._announcement:
+                    await self._news.wait()
                 continue
             late = anyio.current_time() - self._since
             if self._state is not State.SUSPECT and late < SHOW_AFTER_S:

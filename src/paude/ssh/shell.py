@@ -5,7 +5,8 @@ Everything lives in one task group: nothing outlives `attach`. The state machine
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import anyio
 
@@ -32,17 +33,21 @@ async def attach(
     tempo: Tempo = _TEMPO,
     output: Callable[[], OutputFilter] = PassThrough,
     told: Callable[[State], None] = lambda _: None,
+    news: Callable[[Callable[[str], None]], Coroutine[Any, Any, None]] | None = None,
 ) -> AttachResult:
     """Show the agent's terminal until the user leaves or the agent ends; reconnects by itself for as long as it takes.
 
     `senses` lets it notice sleep and changes of network, `output` makes the filter for what the pod prints, `told`
-    hears of each state. Raises LoginExpired, Forbidden, SessionGone (no pod for `tempo.gone_after` seconds),
-    HostKeyMismatch, Interrupted on SIGTERM, SIGINT or SIGHUP, UsageError without a terminal.
+    hears of each state, what `news` tells the function that it is given is shown for a while. Raises LoginExpired,
+    Forbidden, SessionGone (no pod for `tempo.gone_after` seconds), HostKeyMismatch, Interrupted on SIGTERM, SIGINT or
+    SIGHUP, UsageError without a terminal.
     """
     async with terminal.raw() as screen:
         attachment = Attachment(dialer, identity, screen, remote, tempo, output, told)
         async with anyio.create_task_group() as tasks:
             if senses is not None:
                 tasks.start_soon(LinkMonitor(senses, attachment.link_changed).run)
+            if news is not None:
+                tasks.start_soon(news, attachment.announce)
             attachment.run(tasks)
     return attachment.result()
