@@ -20,13 +20,15 @@ def fill(root: Path, count: int = MANY) -> None:
         (root / f"f{number:02}").write_text(str(number))
 
 
-def empty(root: Path, left: int = 4) -> None:
+async def empty(both: Peer, root: Path, left: int = 4) -> None:
+    """Remove most files at once, as far as the sync sees."""
+    await session.pause(both.paths, NAME)
     for path in sorted(root.iterdir())[left:]:
         path.unlink()
+    await session.resume(both.paths, NAME)
 
 
 async def stopped(both: Peer) -> SyncState:
-    await session.flush(both.paths, NAME)
     return await both.state(lambda s: bool(s.brakes))
 
 
@@ -36,7 +38,7 @@ async def test_when_most_files_go_the_sync_stops_and_one_command_brings_them_bac
         here, there = (both.laptop, both.pod) if origin == "laptop" else (both.pod, both.laptop)
         fill(both.laptop)
         await both.create()
-        empty(here)
+        await empty(both, here)
         state = await stopped(both)
         assert len(tree(there)) == MANY
         assert not state.healthy
@@ -53,14 +55,14 @@ async def test_what_was_meant_to_go_goes_by_one_command_and_only_that(tmp_path: 
     async with synced(tmp_path) as both:
         fill(both.laptop)
         await both.create()
-        empty(both.pod)
+        await empty(both, both.pod)
         await stopped(both)
         assert (await session.allow_deletions(both.paths, NAME)).healthy
         assert tree(both.laptop) == tree(both.pod)
         assert len(tree(both.laptop)) == 4
         fill(both.laptop)
         await session.flush(both.paths, NAME)
-        empty(both.pod)
+        await empty(both, both.pod)
         assert (await stopped(both)).brakes, "one word holds once"
 
 
@@ -82,7 +84,7 @@ async def test_more_entries_than_allowed_stop_the_sync_and_it_says_so(tmp_path: 
         state = await both.state(lambda s: bool(s.last_error))
         assert "in the pod there are more files" in state.message
         assert len(tree(both.laptop)) == 3
-        empty(both.pod)
+        await empty(both, both.pod)
         await both.state(lambda s: s.healthy and s.settled)
 
 

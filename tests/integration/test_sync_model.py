@@ -114,7 +114,10 @@ class Game:
                     await session.resume(self.both.paths, NAME)
                     state = await session.first_cycle(self.both.paths, NAME)
                     state = await session.flush(self.both.paths, NAME)
-                    break
+                    if not state.brakes:
+                        break
+                    self.log.append("deletions allowed")
+                    await session.allow_deletions(self.both.paths, NAME)
                 except PaudeError:
                     await anyio.sleep(0.1)  # it is being connected again
         assert not state.halted, self.told(f"halted {when}")

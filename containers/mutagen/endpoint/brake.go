@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/mutagen-io/mutagen/pkg/filesystem"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
@@ -16,7 +17,22 @@ const (
 	// fewest: less than that may always go, however much of a small tree it is.
 	fewest = 25
 	half   = 2
+	// window is how long what was removed counts with what comes after it: cycles are short, and see a part of it each.
+	window = 10 * time.Second
 )
+
+// removing is what was removed at one end since a moment.
+type removing struct {
+	files int
+	since time.Time
+}
+
+func (r *removing) recent(now time.Time) int {
+	if now.Sub(r.since) > window {
+		*r = removing{since: now}
+	}
+	return r.files
+}
 
 // brake stops a transition that would remove very many files, or most of them, until the user has chosen: the removal
 // on the other side may be a mistake, or the agent's. What only moved is not removed.
@@ -26,7 +42,10 @@ func (e *watched) brake(changes []*core.Change) *report.Brake {
 	if e.last != nil {
 		files = int(e.last.Files)
 	}
-	if removed <= e.limits.Deletes && (removed < fewest || removed*half < files) {
+	recent := e.removing.recent(time.Now())
+	together := recent + removed
+	if removed == 0 || (together <= e.limits.Deletes && (together < fewest || together*half < files+recent)) {
+		e.removing.files = together
 		return nil
 	}
 	if e.allowed(removed) {

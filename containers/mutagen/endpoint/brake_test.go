@@ -3,6 +3,7 @@ package endpoint
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
 )
@@ -50,5 +51,27 @@ func TestWhatMovedOrChangedIsNotRemoved(t *testing.T) {
 	removed, example := removals([]*core.Change{{Path: "d", Old: folder(files("f", 3)), New: file("x")}})
 	if removed != 3 || example != "d/f0" {
 		t.Errorf("%d, %q", removed, example)
+	}
+}
+
+func TestARemovalInManySmallStepsIsOneRemoval(t *testing.T) {
+	t.Setenv("MUTAGEN_DATA_DIRECTORY", t.TempDir())
+	e := end(40, 1000)
+	step := func(count int) bool {
+		stopped := e.brake([]*core.Change{{Path: "d", Old: folder(files("f", count))}}) != nil
+		if !stopped {
+			e.last.Files -= uint64(count)
+		}
+		return stopped
+	}
+	if step(10) || step(10) {
+		t.Error("a few are stopped")
+	}
+	if !step(10) {
+		t.Error("most are not")
+	}
+	e.removing.since = time.Now().Add(-2 * window)
+	if step(10) {
+		t.Error("what was long ago counts")
 	}
 }

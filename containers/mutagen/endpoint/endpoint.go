@@ -38,6 +38,8 @@ type watched struct {
 	used    bool          // files were staged or changed through this endpoint since the last scan
 	last    *core.Snapshot
 	braked  *report.Brake // by the last transition
+
+	removing removing
 }
 
 // laptop is the alpha side, pod the beta side.
