@@ -20,11 +20,15 @@ def fill(root: Path, count: int = MANY) -> None:
         (root / f"f{number:02}").write_text(str(number))
 
 
+def remove(root: Path, left: int) -> None:
+    for path in sorted(root.iterdir())[left:]:
+        path.unlink()
+
+
 async def empty(both: Peer, root: Path, left: int = 4) -> None:
     """Remove most files at once, as far as the sync sees."""
     await session.pause(both.paths, NAME)
-    for path in sorted(root.iterdir())[left:]:
-        path.unlink()
+    remove(root, left)
     await session.resume(both.paths, NAME)
 
 
