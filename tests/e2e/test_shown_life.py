@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 from peers.waiting import eventually
@@ -23,19 +25,34 @@ def parked(laptop: Laptop, name: str, *words: str) -> None:
     assert all(word in str(row(laptop, name)["reason"]) for word in words), row(laptop, name)
 
 
-def test_an_idle_session_is_parked_by_its_gate_and_resumed_by_start(laptop: Laptop, kubectl: Admin) -> None:
+def git(workspace: Path, *words: str) -> str:
+    who = ["-c", "user.name=dev", "-c", "user.email=dev@test", "-c", "init.defaultBranch=main"]
+    return subprocess.run(
+        ["git", "-C", str(workspace), *who, *words], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_an_idle_session_is_parked_by_its_gate_resumed_by_start_and_goes_when_all_is_home(
+    laptop: Laptop, kubectl: Admin
+) -> None:
     workspace = laptop.workspace("idle")
-    name = laptop.start(workspace, "--idle-timeout", "6s")
+    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "first")):
+        git(workspace, *words)
+    name = laptop.start(workspace, "--idle-timeout", "12s")
+    identity = "-c user.name=agent -c user.email=agent@test"
+    made = laptop.inside(name, f"cd /workspace && git {identity} commit -q --allow-empty -m work && git rev-parse HEAD")
+    eventually(lambda: made.strip() in git(workspace, "for-each-ref", f"refs/paude/{name}"), 30)
     laptop.paude("supervisor", "stop")  # the laptop is off
-    parked(laptop, name, "idle for 6s")
+    parked(laptop, name, "idle for 12s")
 
     stale = json.loads(laptop.paude("cleanup", "--dry-run", "-o", "json").stdout)["stale"]
-    assert [(one["name"], one["why"].startswith("idle for 6s")) for one in stale] == [(name, True)]
-    assert laptop.start(workspace, "--keep") == name
+    assert [(one["name"], one["why"].startswith("idle for 12s")) for one in stale] == [(name, True)]
+    assert laptop.start(workspace, "--idle-timeout", "12s") == name
     status = json.loads(laptop.paude("status", name, "-o", "json").stdout)
     assert status["gate"]["leave"], status
+    parked(laptop, name, "idle for 12s")
 
-    laptop.paude("cleanup", "--older-than", "0s")
+    laptop.paude("cleanup")
     assert kubectl.names("-l", f"paude.io/session={name}") == set()
 
 

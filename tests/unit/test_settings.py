@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +265,22 @@ def test_tolerations_and_labels_as_kubectl_writes_them() -> None:
         ("team", "blue"),
         ("example.com/cost", "7"),
     )
+
+
+def _fields(group: type[Any]) -> set[str]:
+    names = set()
+    for each in dataclasses.fields(group):
+        inner = each.default_factory
+        names |= _fields(inner) if isinstance(inner, type) and dataclasses.is_dataclass(inner) else {each.name}
+    return names
+
+
+def test_no_setting_is_only_there_to_be_set() -> None:
+    source = CHECKOUT / "src/paude"
+    text = "".join(p.read_text() for p in source.rglob("*.py") if p != source / "settings/table.py")
+    # The limits of the life cycle are told to the pod by a method of their own class.
+    told = {"idle_timeout", "max_age", "warning", "keep"}
+    assert {name for name in _fields(Settings) if not re.search(rf"\.{name}\b", text)} - told == set()
 
 
 def _updated(file: Path, wanted: str) -> str:

@@ -12,6 +12,8 @@ from paude.backends.base import Reachable
 from paude.errors import PaudeError
 from paude.gate.client import Gate
 from paude.gate.connect import gate_of
+from paude.gate.heads import heads
+from paude.gate.workspace import Workspace
 from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths
@@ -52,10 +54,23 @@ class Homecoming:
         try:
             fetched = await history.fetch(Path(self.record.workspace), self.record.name, self.paths)
         except PaudeError as error:
-            return Losses((f"the agent's commits could not be fetched: {error}",))
+            return await self._judge_unfetched(pod, error)
         for one in fetched:
             report.line(f"{one.ref} is at {one.commit[:12]}")
         return Losses()
+
+    async def _judge_unfetched(self, pod: Reachable, why: PaudeError) -> Losses:
+        """A parked agent's git cannot be asked; what its branches point to may be here already."""
+        try:
+            async with gate_of(pod, self.record.name, self.paths) as connection:
+                commits = await heads(Workspace(connection))
+        except PaudeError:
+            return Losses((f"the agent's commits could not be fetched: {why}",))
+        absent = await history.missing(Path(self.record.workspace), sorted(commits))
+        if not absent:
+            return Losses()
+        report.line("`paude start` releases the agent, and brings its commits home")
+        return Losses((f"commits of the agent could not be fetched, {absent[0][:12]} among them: {why}",))
 
     async def park_agent(self, pod: Reachable | None) -> None:
         """End the agent, so that nothing changes any more; the gate goes on."""

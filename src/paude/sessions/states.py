@@ -93,7 +93,7 @@ def _scheduling_hint(why: str) -> str:
     if "persistentvolumeclaim" in why.lower() or "volume" in why.lower():
         return "check the storage class (`--storage-class`) and `kubectl describe pvc`"
     if "Insufficient" in why:
-        return "ask for less CPU or memory, or free some"
+        return "ask for less with --cpu-request 250m --memory-request 1Gi, or free some"
     if "taint" in why or "selector" in why or "affinity" in why:
         return "the nodes want tolerations or labels that the session does not have"
     return "see `kubectl describe pod`"

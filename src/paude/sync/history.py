@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -147,12 +147,18 @@ async def unfetched(workspace: Path, name: str, paths: Paths, *, remote: str = "
         listing = await over_ssh(workspace, paths, "ls-remote", "-q", "--heads", "--", remote or remote_of(name))
     except CommandFailed as exc:
         raise _explained(exc) from exc
-    missing = []
-    for line in listing.splitlines():
-        commit, _, ref = line.partition("\t")
-        if (await git(workspace, "cat-file", "-e", f"{commit}^{{commit}}", check=False)).returncode:
-            missing.append(ref.removeprefix("refs/heads/"))
-    return tuple(missing)
+    listed = [line.partition("\t") for line in listing.splitlines()]
+    absent = set(await missing(workspace, [commit for commit, _, _ in listed]))
+    return tuple(ref.removeprefix("refs/heads/") for commit, _, ref in listed if commit in absent)
+
+
+async def missing(workspace: Path, commits: Iterable[str]) -> tuple[str, ...]:
+    """Those of `commits` that this repository does not have."""
+
+    async def is_absent(commit: str) -> bool:
+        return bool((await git(workspace, "cat-file", "-e", f"{commit}^{{commit}}", check=False)).returncode)
+
+    return tuple([commit for commit in commits if await is_absent(commit)])
 
 
 def ssh_words(paths: Paths) -> tuple[str, ...]:

@@ -60,13 +60,13 @@ def forbidden(message: str, doing: str) -> Forbidden:
         return QuotaExceeded(
             f"a quota of the namespace does not let paude {doing}",
             why=message,
-            hint="free some of it, or ask for less with --cpu, --memory, --storage",
+            hint="`paude doctor` says what is left; ask for less with --cpu, --memory, --cpu-request, --storage",
         )
     if _LIMIT_RANGE.search(message):
         return QuotaExceeded(
             f"a LimitRange of the namespace does not let paude {doing}",
             why=message,
-            hint="ask for less (or more) with --cpu, --memory, --storage",
+            hint="ask for less (or more) with --cpu, --memory, --cpu-request, --memory-request, --storage",
         )
     if "it is being terminated" in message:
         return Forbidden(f"the namespace is being deleted: cannot {doing}", why=message, hint="choose one with -n")
