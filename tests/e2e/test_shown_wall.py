@@ -152,7 +152,7 @@ def test_a_flood_of_connections_to_the_gate_gets_nothing_and_the_laptop_still_wo
     try:
         for number in range(3):
             began = time.monotonic()
-            assert session.laptop.paude("status", session.name).stdout.count("running") == 1
+            assert "state:      running\n" in session.laptop.paude("status", session.name).stdout
             (session.workspace / f"flood-{number}.txt").write_text("x")
             assert time.monotonic() - began < 15
         eventually(lambda: session.inside("cat flood-2.txt", None) == "x", 15, "the sync during a flood")
