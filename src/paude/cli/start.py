@@ -95,7 +95,9 @@ def start(
     from paude.cli.gift import gift_for
     from paude.plans.request import Wishes
     from paude.settings import Paths, read
+    from paude.sync.selection import check_workspace
 
+    check_workspace(workspace)
     flags = {
         "backend": backend,
         "agent": agent,

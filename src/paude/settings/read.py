@@ -138,9 +138,9 @@ def of_file(path: Path, shown: Path, *, personal: bool) -> Layer:
 
 def load(path: Path, shown: Path) -> dict[str, Any]:
     """The JSON object of a file, as it stands there; empty when there is none. Raises SettingsError."""
-    if not path.is_file():
-        return {}
     try:
+        if not path.is_file():
+            return {}
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
     except OSError as exc:
