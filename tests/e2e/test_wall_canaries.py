@@ -37,6 +37,10 @@ def forms(text: str) -> list[bytes]:
         *shifted,
         base32.encode(),
         base32.lower().encode(),
+        base64.b85encode(raw),
+        "".join(f"%{byte:02x}" for byte in raw).encode(),
+        "".join(f"%{byte:02X}" for byte in raw).encode(),
+        raw[::-1],
     ]
 
 
@@ -54,6 +58,8 @@ def test_the_search_finds_what_is_there() -> None:
         base64.b64encode(b'{"a": "' + secret.encode() + b'"}'),
         f"{secret[:16]}.{secret[16:]}.exfil.test".encode(),
         base64.b32encode(secret.encode()).lower(),
+        "".join(f"%{byte:02X}" for byte in secret.encode()).encode(),
+        secret[::-1].encode(),
     ):
         assert found(secret, b"before " + disguise + b" after")
     assert not found(secret, secrets.token_hex(64).encode())
