@@ -69,3 +69,18 @@ def test_a_start_removes_what_had_its_time_and_keeps_a_volume_with_work(laptop: 
         f"persistentvolumeclaim/paude-{name}",
         f"configmap/paude-{name}",
     }
+
+
+def test_a_session_without_a_claim_is_not_stopped_while_work_would_be_lost(laptop: Laptop, kubectl: Admin) -> None:
+    workspace = laptop.workspace("light")
+    name = laptop.start(workspace, "--volume", "emptydir", "--storage", "1Gi")
+    objects = kubectl.names("-l", f"paude.io/session={name}")
+    assert f"pod/paude-{name}-0" in objects
+    assert not any(one.startswith("persistentvolumeclaim/") for one in objects)
+    laptop.inside(name, "mkdir /workspace/.vscode; echo {} > /workspace/.vscode/tasks.json")
+
+    refused = laptop.paude("stop", name, code=9)
+    assert "nothing was deleted" in refused.stderr
+    assert f"pod/paude-{name}-0" in kubectl.names("-l", f"paude.io/session={name}")
+    laptop.paude("stop", name, "--discard")
+    assert kubectl.names("-l", f"paude.io/session={name}") == set()

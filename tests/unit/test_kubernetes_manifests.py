@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from paude.backends.kubernetes import manifests
 from paude.backends.kubernetes.manifests import Identity, PodSpec
 from paude.sessions import names
-from paude.settings.table import Resources
+from paude.settings.kinds import Toleration
+from paude.settings.table import Pod, Resources, Storage
 
 LONGEST = "a" * names.LONGEST
 ANCHOR = {"metadata": {"name": "paude-x", "uid": "1-2-3"}}
@@ -51,6 +52,37 @@ def spec(*, walled: bool = True, assigned: bool = False, name: str = "x", **more
 def pod_of(made: PodSpec) -> dict[str, Any]:
     template: dict[str, Any] = manifests.stateful_set(made, ANCHOR)["spec"]["template"]["spec"]
     return template
+
+
+def test_an_emptydir_takes_the_place_of_the_claim_and_has_room_in_the_pod() -> None:
+    made = pod_of(spec(storage=Storage(volume="emptydir", size="7Gi")))
+    volume = next(one for one in made["volumes"] if one["name"] == "volume")
+    assert volume == {"name": "volume", "emptyDir": {"sizeLimit": "7Gi"}}
+    assert made["initContainers"][0]["resources"]["limits"]["ephemeral-storage"] == "7Gi"
+
+
+def test_where_and_how_the_pod_runs_is_as_it_is_set() -> None:
+    wanted = Pod(
+        runtime_class="gvisor",
+        node_selector=(("disk", "ssd"),),
+        tolerations=(Toleration("gpu", "yes", "NoSchedule"), Toleration("spot")),
+    )
+    made = pod_of(spec(pod=wanted, resources=Resources(gpu=2)))
+    assert made["runtimeClassName"] == "gvisor"
+    assert made["nodeSelector"] == {"disk": "ssd"}
+    assert made["tolerations"] == [
+        {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"},
+        {"key": "spot", "operator": "Exists"},
+    ]
+    resources = made["containers"][0]["resources"]
+    assert {part["nvidia.com/gpu"] for part in resources.values()} == {"2"}
+    assert (resources["requests"]["cpu"], resources["limits"]["memory"]) == ("1", "8Gi")
+
+
+def test_labels_of_the_user_stand_beside_paudes_and_never_in_their_place() -> None:
+    more = (("team", "blue"), ("paude.io/session", "other"))
+    made = manifests.labels(Identity("x", "0123456789abcdef", "me", more), "agent")
+    assert (made["team"], made["paude.io/session"]) == ("blue", "x")
 
 
 def proxy_pod(assigned: bool = False) -> dict[str, Any]:

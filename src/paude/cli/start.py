@@ -62,6 +62,9 @@ def start(
     ] = None,
     allow_network: Annotated[bool, typer.Option(help="No wall at all: the agent may reach anything.")] = False,
     mcp_secrets: Annotated[bool, typer.Option(help="Your MCP servers keep their secrets in the session.")] = False,
+    volume: Annotated[
+        str | None, typer.Option(help="claim, or emptydir: it dies with the pod and needs no storage class.")
+    ] = None,
     storage: Annotated[str | None, typer.Option(help="The size of the workspace's volume; else 10Gi.")] = None,
     storage_class: options.StorageClass = None,
     cpu: Annotated[str | None, typer.Option(help="The agent's limit of processors; else 4.")] = None,
@@ -114,6 +117,7 @@ def start(
         "resources.requests.cpu": cpu_request,
         "resources.requests.memory": memory_request,
         "resources.gpu": gpu,
+        "storage.volume": volume,
         "storage.size": storage,
         "lifecycle.idle_timeout": idle_timeout,
         "lifecycle.max_age": max_age,

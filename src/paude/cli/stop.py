@@ -49,6 +49,9 @@ def stop(
         chosen = (
             [record_of(name, paths)] if not every else [r for r in records.load_all(paths) if isinstance(r, Record)]
         )
+        dying = [record.name for record in chosen if record.volume == "emptydir"]
+        if keep_workspace and dying:
+            raise UsageError(f"the volume of {', '.join(dying)} dies with its pod", hint="leave --keep-workspace out")
         await _stop_each(chosen, paths, keep_workspace=keep, discard=discard, limit=timeout, kind=progress)
 
     in_loop(work)
@@ -81,6 +84,7 @@ async def _stop_one(
     from paude.plans.perform import stop_session
     from paude.sessions import records
 
+    keep_workspace = keep_workspace and record.volume == "claim"
     with records.locked(paths, record.name):
         losses = await stop_session(
             record, paths, display.opener(kind), keep_volume=keep_workspace, discard=discard, limit_s=limit

@@ -218,6 +218,8 @@ async def policies(cluster: Cluster) -> list[Check]:
 async def _storage(cluster: Cluster, settings: Settings) -> list[Check]:
     from paude.backends.kubernetes import surroundings
 
+    if settings.storage.volume == "emptydir":
+        return [ok("storage", "an emptydir in the pod")]
     return [storage_check(await surroundings.storage(cluster), settings.storage.storage_class)]
 
 

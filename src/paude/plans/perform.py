@@ -15,7 +15,7 @@ from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.engine import Plan
 from paude.engine.events import Emit
-from paude.errors import NameTaken, PaudeError, UsageError
+from paude.errors import NameTaken, PaudeError, UsageError, WorkWouldBeLost
 from paude.plans import refresh, start, stop
 from paude.plans.homecoming import Homecoming
 from paude.plans.request import Gift, Prepared, trusting
@@ -102,10 +102,21 @@ def _commit(paths: Paths, name: str) -> None:
 async def stop_session(
     record: Record, paths: Paths, display: OpenDisplay, *, keep_volume: bool, discard: bool, limit_s: float
 ) -> tuple[str, ...]:
-    """Stop; gives what would have been lost with the volume, which is kept then."""
+    """Stop; gives what would have been lost with the volume, which is kept then.
+
+    Raises WorkWouldBeLost where it cannot be kept.
+    """
     losses: tuple[str, ...] = ()
     if record.committed and not discard:
         losses = await _bring_home(record, paths, display, limit_s)
+    if record.volume == "emptydir":
+        keep_volume = False
+        if losses:
+            raise WorkWouldBeLost(
+                f"{record.name} was parked, and nothing was deleted: its volume dies with its pod",
+                why="\n".join(losses),
+                hint=f"`paude start` releases it; `paude stop {record.name} --discard` deletes it all the same",
+            )
     await take_down(record, paths, display, keep_volume=keep_volume or bool(losses), limit_s=limit_s)
     return losses
 

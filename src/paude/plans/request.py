@@ -112,6 +112,8 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
     name = known.name if known is not None else names.validate(wishes.name or names.derive(workspace))
     uid = resumed.uid if resumed is not None else secrets.token_hex(8)
     settings = wishes.settings
+    if resumed is not None:  # its files are where they are
+        settings = replace(settings, storage=replace(settings.storage, volume=resumed.volume))
     project = project_of(workspace, wishes.settled)
     # What the workspace says of a base is for the agent's image; the gate stands on what the user says.
     own = replace(settings, base=read(paths, None).values.base)
@@ -134,6 +136,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
         hosts=allowlist.hosts,
         company=company.as_json(with_bundle=True),
         pod=f"paude-{name}-0" if backend == KUBERNETES else f"paude-{name}-agent",
+        volume=settings.storage.volume if backend == KUBERNETES else "claim",
         committed=resumed is not None,
         expires=gift.expires,
     )

@@ -57,6 +57,7 @@ class Record:
     agent_image: str = ""
     proxy_image: str = ""
     pod: str = ""
+    volume: str = "claim"
     committed: bool = False
     expires: str = ""
     schema: int = SCHEMA

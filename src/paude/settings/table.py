@@ -90,6 +90,12 @@ class Resources:
 class Storage:
     """Where the workspace's copy lies."""
 
+    volume: str = setting(
+        kinds.choice("claim", "emptydir"),
+        "claim",
+        "A claim outlives its pod; an emptydir dies with it, and needs no storage class.",
+        flag="--volume",
+    )
     size: str = setting(kinds.QUANTITY, "10Gi", "The size of the workspace's volume.", flag="--storage")
     storage_class: str = setting(
         kinds.TEXT, "", "Its StorageClass; else the cluster's default.", called="class", flag="--storage-class"

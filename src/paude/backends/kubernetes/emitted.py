@@ -35,9 +35,8 @@ async def objects(request: Request, *, ids_assigned: bool) -> list[Object]:
     anchor = manifests.anchor(request.identity, request.facts())
     anchor["metadata"]["uid"] = ""
     baseline = policies.baseline(namespace, manifests.common_labels("policy"))
-    claim = manifests.volume_claim(
-        request.identity, request.settings.storage.size, request.settings.storage.storage_class or None
-    )
+    storage = request.settings.storage
+    claim = [manifests.volume_claim(request.identity, storage.size, storage.storage_class or None)]
     secrets = request.secrets(_no_keys(), anchor)
     pull = (request.settings.pull_secret,) if request.settings.pull_secret else ()
     address = f"ADDRESS-OF-{manifests.resource_name(request.identity.name, 'proxy')}" if request.walled else None
@@ -54,7 +53,8 @@ async def objects(request: Request, *, ids_assigned: bool) -> list[Object]:
             manifests.proxy_service(who, digest, anchor),
             policies.session(who.name, who.uid, namespace, labels, digest),
         ]  # fmt: skip
-    everything = [baseline, anchor, *wall, *secrets, claim, manifests.stateful_set(spec, anchor)]
+    volume = [] if storage.volume == "emptydir" else claim
+    everything = [baseline, anchor, *wall, *secrets, *volume, manifests.stateful_set(spec, anchor)]
     return [_shown(one, namespace) for one in everything]
 
 

@@ -14,7 +14,7 @@ from paude import __version__
 from paude.egress import clients
 from paude.egress.squid import CANARY_PORT, PROXY_PORT
 from paude.settings.kinds import Pairs, Toleration
-from paude.settings.table import Lifecycle, Pod, Proxy, Resources, Settings
+from paude.settings.table import Lifecycle, Pod, Proxy, Resources, Settings, Storage
 
 Object = dict[str, Any]
 
@@ -53,6 +53,7 @@ class PodSpec:
     pull_secrets: Sequence[str] = ()
     pod: Pod = field(default_factory=Pod)
     life: Lifecycle = field(default_factory=Lifecycle)
+    storage: Storage = field(default_factory=Storage)
 
 
 def resource_name(session: str, part: str = "") -> str:
@@ -256,7 +257,7 @@ def _pod(spec: PodSpec) -> Object:
         "initContainers": [_gate(spec), _fence(spec)],
         "containers": [_agent(spec)],
         "volumes": [
-            {"name": "volume", "persistentVolumeClaim": {"claimName": resource_name(spec.identity.name)}},
+            _volume(spec),
             {"name": "gate-keys", "secret": {"secretName": resource_name(spec.identity.name, "gate")}},
             {"name": "agent-keys", "secret": {"secretName": resource_name(spec.identity.name, "agent")}},
             *(_given(spec.identity.name, part) for part in ("credentials", "kept")),
@@ -291,12 +292,23 @@ def _given(session: str, part: str) -> Object:
     return {"name": part, "secret": {"secretName": resource_name(session, part), "optional": True}}
 
 
+def _volume(spec: PodSpec) -> Object:
+    if spec.storage.volume == "emptydir":
+        return _scratch("volume", spec.storage.size)
+    return {"name": "volume", "persistentVolumeClaim": {"claimName": resource_name(spec.identity.name)}}
+
+
 _WRITABLE = (("tmp", "2Gi"), ("run", "16Mi"), ("users", "1Mi"))
 
 
 def _writable(who: str) -> list[Object]:
     paths = {"tmp": "/tmp", "run": "/run/paude", "users": "/var/lib/extrausers"}
     return [{"name": f"{who}-{what}", "mountPath": paths[what]} for what, _ in _WRITABLE]
+
+
+def _gate_scratch(spec: PodSpec) -> str:
+    """What lies in an emptydir counts against the pod's room, and the kubelet evicts a pod that takes more."""
+    return spec.storage.size if spec.storage.volume == "emptydir" else "1Gi"
 
 
 def _gate(spec: PodSpec) -> Object:
@@ -307,7 +319,7 @@ def _gate(spec: PodSpec) -> Object:
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "restartPolicy": "Always",
         "env": _gate_environment(spec),
-        "resources": _limits("2", "1Gi", "50m", "64Mi", "1Gi"),
+        "resources": _limits("2", "1Gi", "50m", "64Mi", _gate_scratch(spec)),
         "securityContext": _locked(),
         "volumeMounts": [
             {"name": "volume", "mountPath": "/vol"},

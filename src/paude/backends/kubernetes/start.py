@@ -122,6 +122,7 @@ class Request:
             pull_secrets=pull_secrets,
             pod=self.settings.pod,
             life=self.settings.lifecycle,
+            storage=self.settings.storage,
         )
 
 
@@ -307,6 +308,9 @@ class Start:
     async def claim_volume(self, anchor: Anchor) -> AsyncIterator[None]:
         """The workspace's volume; never waited for, since many classes bind only when a pod comes."""
         wanted, storage = self._request, self._request.settings.storage
+        if storage.volume == "emptydir":
+            yield
+            return
         claim = manifests.volume_claim(wanted.identity, storage.size, storage.storage_class or None)
         present = await anchor.cluster.get("PersistentVolumeClaim", claim["metadata"]["name"])
         if present is not None and ownership.session_uid(present) == wanted.identity.uid:
