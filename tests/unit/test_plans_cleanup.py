@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from paude.plans.cleanup import judge
+from paude.cli.display import opener
+from paude.plans.cleanup import Stale, end, judge, survey
+from paude.sessions import records
 from paude.sessions.records import Record
 from paude.sessions.states import Seen, SessionState
+from paude.settings import Paths
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 YOUNG = Record("x", "0" * 16, "kubernetes", "/w", "shell", (NOW - timedelta(hours=1)).isoformat(), committed=True)
@@ -34,3 +38,38 @@ IDLE = Seen(SessionState.PARKED, "idle for 4h: no output, no process at work, no
 )
 def test_a_session_has_had_its_time(record: Record, seen: Seen, older_than_s: float | None, why: str) -> None:
     assert judge(record, seen, NOW, older_than_s) == why
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(*(tmp_path / part for part in ("state", "run", "config", "cache")))
+
+
+async def ended(paths: Paths, stale: list[Stale]) -> list[str]:
+    told: list[str] = []
+    assert await end(stale, paths, opener("quiet"), told.append, keep_volume=False, limit_s=10) == []
+    return told
+
+
+async def test_what_a_killed_start_left_is_ended(paths: Paths) -> None:
+    records.save(paths, replace(YOUNG, committed=False))
+    found = await survey(paths)
+    assert [one.why for one in found.stale] == ["its start was killed"]
+    assert "x has ended" in (await ended(paths, found.stale))[0]
+    assert records.load(paths, "x") is None
+
+
+async def test_a_start_that_is_done_by_now_was_not_killed(paths: Paths) -> None:
+    records.save(paths, replace(YOUNG, committed=False))
+    found = await survey(paths)
+    records.save(paths, YOUNG)
+    assert await ended(paths, found.stale) == []
+    assert records.load(paths, "x") == YOUNG
+
+
+async def test_a_start_that_is_under_way_is_left_alone(paths: Paths) -> None:
+    records.save(paths, replace(YOUNG, committed=False))
+    with records.locked(paths, "x"):
+        found = await survey(paths)
+    assert found.stale == []
+    assert found.troubles != []

@@ -25,10 +25,11 @@ PATIENCE_S = 5.0  # a cluster that does not answer must not hold up the others
 
 @dataclass(frozen=True)
 class Stale:
-    """A session that has had its time, and why."""
+    """A session that has had its time, and why; `older_than_s` is the age by which it was judged, if one was."""
 
     record: Record
     why: str
+    older_than_s: float | None = None
 
 
 @dataclass
@@ -57,23 +58,36 @@ async def survey(paths: Paths, *, older_than_s: float | None = None, but: Iterab
     found = Survey()
     spared = set(but)
 
-    async def look(record: Record) -> None:
+    async def look(name: str) -> None:
         try:
-            with anyio.fail_after(PATIENCE_S), records.locked(paths, record.name):
-                seen = await glance(record, paths) if record.server else Seen(SessionState.STOPPED)
+            with anyio.fail_after(PATIENCE_S), records.locked(paths, name):
+                stale = await _judged(paths, name, older_than_s)
         except (PaudeError, TimeoutError) as error:
-            found.troubles.append(f"{record.name}: {error or 'no answer'}")
+            found.troubles.append(f"{name}: {error or 'no answer'}")
             return
-        why = judge(record, seen, datetime.now(UTC), older_than_s)
-        if why:
-            found.stale.append(Stale(record, why))
+        if stale is not None:
+            found.stale.append(stale)
 
     async with anyio.create_task_group() as tasks:
         for record in records.load_all(paths):
             if isinstance(record, Record) and record.name not in spared:
-                tasks.start_soon(look, record)
+                tasks.start_soon(look, record.name)
     found.stale.sort(key=lambda one: one.record.name)
     return found
+
+
+async def _judged(paths: Paths, name: str, older_than_s: float | None) -> Stale | None:
+    """The session as it is now, if it has had its time. To be asked under its lock.
+
+    Whoever had the lock before may have changed everything: a start that was under way is done by now, a session
+    that was parked runs again.
+    """
+    record = records.load(paths, name)
+    if not isinstance(record, Record):
+        return None
+    seen = await glance(record, paths) if record.server else Seen(SessionState.STOPPED)
+    why = judge(record, seen, datetime.now(UTC), older_than_s)
+    return Stale(record, why, older_than_s) if why else None
 
 
 async def end(
@@ -91,8 +105,11 @@ async def end(
         name = one.record.name
         try:
             with records.locked(paths, name):
+                now = await _judged(paths, name, one.older_than_s)
+                if now is None:
+                    continue  # somebody else ended it, or goes on with it
                 losses = await stop_session(
-                    one.record, paths, display, keep_volume=keep_volume, discard=False, limit_s=limit_s
+                    now.record, paths, display, keep_volume=keep_volume, discard=False, limit_s=limit_s
                 )
         except PaudeError as error:
             tell(f"{name} was not removed: {error}")
