@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import select
+import subprocess
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -74,6 +79,34 @@ def test_a_newcomer_gets_from_nothing_to_a_session_with_exactly_the_printed_role
     newcomer.paude("allow", "allowed.test", name)
     newcomer.paude("stop", name)
     assert kubectl.names("-l", f"paude.io/session={name}", namespace=SPACE) == set()
+
+
+def test_setup_asks_where_there_is_a_choice_and_takes_the_answer(
+    laptop: Laptop, cluster_env: dict[str, str], tmp_path: Path
+) -> None:
+    env = {key: value for key, value in laptop.env.items() if key not in OURS}
+    env |= {"XDG_CONFIG_HOME": str(tmp_path), "PAUDE_REGISTRY_CA": cluster_env["PAUDE_TEST_CA"]}
+    answers = {
+        b"Where do sessions run": b"nowhere",  # asked again
+        b"one of kubernetes, podman, please": b"kubernetes",
+        b"Which context": b"dev",
+        b"Which namespace": b"proj-b",
+        b"Which registry": f"{cluster_env['PAUDE_TEST_REGISTRY']}/dev".encode(),
+    }
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen([*laptop.program, "setup"], env=env, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    seen, asked = b"", list(answers)
+    with suppress(OSError):  # the end of a terminal whose last program has gone
+        while select.select([ours], [], [], 60)[0]:  # longer silence is a question that nobody answers
+            seen += os.read(ours, 65536)
+            if asked and asked[0] in seen:
+                os.write(ours, answers[asked.pop(0)] + b"\n")
+    os.close(ours)  # whoever still asks is hung up on
+    assert child.wait(30) == 0, seen
+    settings = json.loads((tmp_path / "paude/config.json").read_text())
+    assert (settings["backend"], settings["namespace"]) == ("kubernetes", "proj-b")
+    assert b"everyone with `edit` in proj-b can read the Secrets" in seen
 
 
 def test_doctor_says_what_is_missing_and_the_bundle_holds_no_secret(laptop: Laptop, tmp_path: Path) -> None:
