@@ -101,6 +101,7 @@ def test_an_empty_list_permits_nothing() -> None:
 def test_nothing_is_ever_decrypted() -> None:
     kinds = {line.split()[1] for line in lines("a.test", "*.b.test") if line.startswith("ssl_bump")}
     assert kinds == {"peek", "splice", "terminate"}
+    assert "on_unsupported_protocol respond all" in lines("a.test"), "and what is not TLS is answered, not passed on"
 
 
 def test_private_networks_are_refused_and_more_can_be_named() -> None:

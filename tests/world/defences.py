@@ -65,7 +65,7 @@ class Defence:
 
 def rule(name: str, line: str, tests: tuple[str, ...] = OUT) -> Defence:
     """One of squid's rules, as the generator writes it."""
-    return Defence(f"squid: {name}", SQUID, rf'^ *yield "{re.escape(line)}"\n', "", tests, quick=UNIT_SQUID)
+    return Defence(f"squid: {name}", SQUID, rf'yield "{re.escape(line)}"', "pass", tests, quick=UNIT_SQUID)
 
 
 def option(name: str, line: str, instead: str) -> Defence:
@@ -103,7 +103,8 @@ DEFENCES = (
     rule("names only", "http_access deny !name", UNIT_SQUID),
     rule("the fence's own page", "http_access deny get fence", UNIT_SQUID),
     Defence("squid: only what resolves", SQUID, r"'leads ' if beyond else ''\}!resolved", "''}all", UNIT_COMPANY),
-    Defence("squid: not TLS", SQUID, r"on_unsupported_protocol respond", "on_unsupported_protocol tunnel", OUT),
+    # By itself it opens nothing: what is no request is refused at the inner door as well.
+    Defence("squid: not TLS", SQUID, r"on_unsupported_protocol respond", "on_unsupported_protocol tunnel", UNIT_SQUID),
     Defence("squid: the server name of the tunnel", SQUID, r" sni\{number\} named", " named", OUT, quick=UNIT_SQUID),
     Defence("squid: the host of the tunnel", SQUID, r"hello to\{number\} sni", "hello sni", OUT, quick=UNIT_SQUID),
     Defence("squid: a server name at all", SQUID, r" named\"", '"', OUT, quick=UNIT_SQUID),
@@ -414,7 +415,7 @@ def noticed(place: Path, tests: Sequence[str]) -> str:
     if done.returncode == 0:
         return ""
     found = re.search(
-        r"^(?:FAILED|ERROR) ([^\s\[]+(?:\[.*?\](?= - |$))?)|^\s*--- FAIL: (\S+)", done.stdout, re.MULTILINE
+        r"^(?:FAILED|ERROR) ([^\s\[]+::[^\s\[]+(?:\[.*?\](?= - |$))?)|^\s*--- FAIL: (\S+)", done.stdout, re.MULTILINE
     )
     if not found:
         raise SystemExit(f"defences: {' '.join(words)} did not run:\n{(done.stdout + done.stderr)[-3000:]}")

@@ -151,8 +151,8 @@ def proxy(
         (directory / name).write_text(_changed(text, without or {}) if name == "squid.conf" else text)
     names = place.directory / "resolv.conf"
     names.write_text(f"nameserver {resolver}\n")
-    run(*_podman(place, directory, names))
     try:
+        run(*_podman(place, directory, names))
         running = Proxy(place, place.name)
         _await(running)
         yield running
