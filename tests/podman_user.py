@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +73,7 @@ def ordinary_user() -> Iterator[User]:
     """The user, with paude's images in his storage; nothing is left of him afterwards."""
     work = Path(tempfile.mkdtemp(prefix="pr-"))
     work.chmod(0o755)
+    _remove()  # of a test that was killed
     subprocess.run(["useradd", "--no-create-home", f"--home-dir={work}/home", NAME], check=True)
     uid = pwd.getpwnam(NAME).pw_uid
     try:
@@ -82,8 +83,7 @@ def ordinary_user() -> Iterator[User]:
         with _namespace(work) as pid:
             yield _with_images(_user(work, uid, pid), work)
     finally:
-        _end_all(uid)
-        subprocess.run(["userdel", NAME], check=True)
+        _remove()
         # What his containers wrote belongs to users of his own range.
         shutil.rmtree(work, ignore_errors=True)
 
@@ -154,11 +154,18 @@ def _with_images(user: User, work: Path) -> User:
     return user
 
 
-def _end_all(uid: int) -> None:
-    listed = subprocess.run(["ps", "-o", "pid=", "-U", str(uid)], capture_output=True, text=True).stdout
-    # His containers' processes have users of his range; they end with the monitors and the namespace that hold them.
-    for pid in listed.split():
-        try:
-            os.kill(int(pid), signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+def _remove() -> None:
+    """End whatever runs as him, or as a user of his range, and take him away."""
+    try:
+        uid = pwd.getpwnam(NAME).pw_uid
+    except KeyError:
+        return
+    ranges = [line.split(":") for line in Path("/etc/subuid").read_text().splitlines()]
+    his = [range(int(first), int(first) + int(size)) for name, first, size in ranges if name == NAME]
+    listed = subprocess.run(["ps", "-e", "-o", "pid=,uid="], capture_output=True, text=True, check=True).stdout
+    for pid, owner in (line.split() for line in listed.splitlines()):
+        if int(owner) == uid or any(int(owner) in one for one in his):
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+    # Those that were killed a moment ago may still be on their way out.
+    subprocess.run(["userdel", "--force", NAME], check=True, capture_output=True)

@@ -52,6 +52,18 @@ def test_an_ordinary_user_has_the_whole_session_and_nothing_is_left_of_it(user: 
     assert user.things() == []
 
 
+def test_what_the_agent_writes_into_a_mounted_directory_is_the_users(user: User) -> None:
+    workspace = user.workspace("mounted", {"README": "hello\n"})
+    name = user.start(workspace, "--mount")
+    user.inside(name, "cat /workspace/README > /workspace/written")
+    assert (workspace / "written").read_text() == "hello\n"
+    assert (workspace / "written").stat().st_uid == user.uid
+    assert user.inside(name, "cat /proc/self/status | grep CapBnd").split() == ["CapBnd:", "0" * 16]
+    user.paude("verify", name)
+    user.paude("stop", name)
+    assert user.things() == []
+
+
 def test_without_a_range_of_user_ids_it_is_said_how_to_get_one(user: User) -> None:
     workspace = user.workspace("no-range")
     hide = ("unshare", "--mount", "bash", "-c", 'mount --bind /dev/null /etc/subuid && exec "$@"', "-")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +233,17 @@ def test_on_podman_the_volume_and_the_name_go_last_and_only_when_they_may() -> N
 def test_the_old_proxy_goes_when_the_new_one_has_the_session_and_the_record_says_so_last(denying_here: Plan) -> None:
     assert in_order(denying_here, "run next", "await takeover", "retire old", "remember")
     assert "retire old" in before(denying_here, "await switch")
+
+
+def test_what_is_mounted_is_neither_sent_nor_synced_and_the_rest_is_as_ever() -> None:
+    ready = prepare(
+        Wishes(CHECKOUT / "docs", read(NOWHERE, None, {"agent": "shell", "backend": "podman"})), NOWHERE, Gift()
+    )
+    assert isinstance(ready.cluster, PodmanRequest)
+    mounted = Laptop(replace(RECORD, mounted=True), True, NOWHERE)
+    plan = start.on_podman(PodmanStart(ready.cluster, NOWHERE), mounted)
+    assert {"choose what goes out", "pack history", "send history", "seed", "first sync"}.isdisjoint(
+        {node.name for node in plan}
+    )
+    needed = {"make network", "run proxy", "run gate", "run agent", "make permits", "store secrets", "mark seeded"}
+    assert needed <= before(plan, "release agent")

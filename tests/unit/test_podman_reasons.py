@@ -59,6 +59,15 @@ def test_a_complaint_becomes_the_error_that_says_what_to_do(said: str, kind: typ
     assert not error.why.startswith("Error:")
 
 
+def test_a_warning_beside_the_failure_is_not_taken_for_its_reason() -> None:
+    said = (
+        "Resource limits are not supported and ignored on cgroups V1 rootless systems\n"
+        'time="2026-11-24T13:18:48Z" level=warning msg="no space left on device, once"\n'
+        "Error: volume with name paude-x already exists: volume already exists\n"
+    )
+    assert type(reasons.error(said, "start it")) is NameTaken
+
+
 @given(st.text(max_size=2000))
 def test_whatever_podman_says_becomes_an_error_of_few_plain_lines(said: str) -> None:
     error = reasons.error(said, "be used")

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from paude.plans.request import Gift, Wishes
     from paude.settings import Settled
 
+_MOUNTED = (
+    "the agent works on the directory itself (--mount): nothing is held back, in either direction. It reads .env and"
+    " keys that lie there, and writes hooks, .git and editor settings that your tools obey"
+)
 _NO_WALL = "no wall: whatever runs in this session may send anything anywhere (--allow-network)"
 
 
@@ -79,6 +83,9 @@ def start(
     only: Annotated[
         list[Path] | None, typer.Option(help="Sync this path of the workspace alone; may be repeated. `.` is all.")
     ] = None,
+    mount: Annotated[
+        bool, typer.Option("--mount", help="On Podman: the directory itself instead of a copy in step; see the docs.")
+    ] = False,
     timeout: options.Timeout = 600,
     dry_run: Annotated[bool, typer.Option(help="Print the plan and stop.")] = False,
     emit_yaml: Annotated[
@@ -135,6 +142,7 @@ def start(
         registries=_registries() if settled.values.egress.registries else (),
         create_namespace=create_namespace,
         walled=not allow_network,
+        mount=mount,
         only=tuple(only or ()),
     )
     dry_run = dry_run or emit_yaml
@@ -144,7 +152,7 @@ def start(
     if dry_run:
         put(_emitted(wishes, gift) if emit_yaml else _describe(wishes, gift))
         return
-    wishes = replace(wishes, agreed=None, agreed_bytes=None) if yes else _agreed(wishes)
+    wishes = replace(wishes, agreed=None, agreed_bytes=None) if yes or mount else _agreed(wishes)
     started = in_loop(lambda: _start(wishes, gift, timeout, timings, progress))
     sweep(Paths.from_environment(), started)
     say(f"{started} runs. `paude attach {started}` opens its terminal, `paude stop {started}` ends it.")
@@ -266,6 +274,8 @@ async def _start(wishes: Wishes, gift: Gift, timeout: float, timings: bool, prog
     allowed = Allowlist(prepared.laptop.record.hosts)
     for warning in allowed.warnings if wishes.walled else (_NO_WALL,):
         say(f"warning: {warning}")
+    if prepared.laptop.record.mounted:
+        say(f"warning: {_MOUNTED}")
     plan, recorder = await start_session(prepared, display.opener(progress), limit_s=timeout)
     if timings:
         measured = measure(plan, recorder.events)

@@ -67,6 +67,9 @@ async def _facts(name: str | None) -> dict[str, Any]:
         facts["gate"] = asdict(found.gate)
         facts["life"] = {"summary": _life(found.gate.life)}
     facts |= {"state": str(found.seen.state), "reason": found.seen.reason, "hint": found.seen.hint}
+    if record.mounted:
+        facts["warnings"].append("the agent works on the directory itself (--mount): nothing is held back")
+        return facts
     facts["sync"] = await _sync(record.name)
     return facts
 

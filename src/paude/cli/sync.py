@@ -42,6 +42,8 @@ def with_session(name: str | None, work: Callable[[Paths, Record], Awaitable[Any
 
         paths = Paths.from_environment()
         record = record_of(name, paths)
+        if record.mounted:
+            raise UsageError(f"{record.name} works on {record.workspace} itself (--mount): nothing is synced or held")
         await client.ensure(paths)
         return await work(paths, record)
 

@@ -126,11 +126,15 @@ class Homecoming:
 
     async def pause_sync(self) -> None:
         """Keep the sync's memory of both sides for the next start."""
+        if self.record.mounted:
+            return
         await supervisor.ensure(self.paths)
         await session.pause(self.paths, self.record.name)
 
     async def end_sync(self) -> None:
         """End the live sync; both trees stay as they are. After a killed start nobody may run the daemon any more."""
+        if self.record.mounted:
+            return
         await supervisor.ensure(self.paths)
         await session.terminate(self.paths, self.record.name)
 

@@ -107,7 +107,7 @@ async def stop_session(
     Raises WorkWouldBeLost where it cannot be kept.
     """
     losses: tuple[str, ...] = ()
-    if record.committed and not discard:
+    if record.committed and not discard and not record.mounted:
         losses = await _bring_home(record, paths, display, limit_s)
     if record.volume == "emptydir":
         keep_volume = False

@@ -6,6 +6,7 @@ Reads this machine (records, credentials, images' hashes come later); opens no c
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import secrets
 import shutil
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from paude.backends.base import KUBERNETES, PODMAN
 from paude.backends.podman.containers import Identity as PodmanIdentity
-from paude.backends.podman.containers import Limits, amount
+from paude.backends.podman.containers import Limits, Mount, amount
 from paude.backends.podman.start import Request as PodmanRequest
 from paude.egress import squid
 from paude.egress.allowlist import Allowlist
@@ -52,6 +53,7 @@ class Wishes:
     registries: tuple[str, ...] = ()
     create_namespace: bool = False
     walled: bool = True
+    mount: bool = False
     agreed: tuple[str, ...] | None = ()
     agreed_bytes: int | None = 0
     only: tuple[Path, ...] = ()
@@ -138,6 +140,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
         pod=f"paude-{name}-0" if backend == KUBERNETES else f"paude-{name}-agent",
         volume=settings.storage.volume if backend == KUBERNETES else "claim",
         committed=resumed is not None,
+        mounted=_mounted(wishes, backend, resumed),
         expires=gift.expires,
     )
     gift = trusting(gift, company)
@@ -257,7 +260,32 @@ def _on_podman(
         limits=limits,
         life=settings.lifecycle,
         proxy_network=settings.podman.network,
+        mount=_mount(Path(record.workspace)) if record.mounted else None,
     )
+
+
+def _mounted(wishes: Wishes, backend: str, resumed: Record | None) -> bool:
+    """Whether the agent works on the directory itself. Raises UsageError where that cannot be."""
+    if wishes.mount and backend != PODMAN:
+        raise UsageError("--mount is for sessions on Podman: a cluster's nodes do not have your directory")
+    if wishes.mount and resumed is not None and not resumed.mounted:
+        raise UsageError(
+            f"the session {resumed.name} works on a copy that is kept in step",
+            hint=f"`paude stop {resumed.name}` first",
+        )
+    return wishes.mount or (resumed is not None and resumed.mounted)
+
+
+def _mount(workspace: Path) -> Mount:
+    """The workspace as it is mounted: the agent's user is its owner, and never root."""
+    owner, user = workspace.stat(), os.geteuid()
+    if user not in {0, owner.st_uid} or owner.st_uid == 0:
+        raise UsageError(
+            f"{workspace} cannot be mounted: its owner is {'root' if owner.st_uid == 0 else 'somebody else'}",
+            why="the agent works as the directory's owner, and never as root",
+            hint="without --mount it works on a copy, which is kept in step",
+        )
+    return Mount(str(workspace), owner.st_uid, owner.st_gid, keep_id=user != 0)
 
 
 def _backend(wishes: Wishes, resumed: Record | None) -> str:

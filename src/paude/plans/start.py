@@ -80,8 +80,6 @@ def on_podman(p: PodmanStart, laptop: Laptop) -> Plan:
     # What needs no podman.
     noted = plan.step(laptop.remember)
     keys = plan.step(laptop.make_keys, after=[noted])
-    outgoing = plan.step(laptop.choose_what_goes_out)
-    history = plan.step(laptop.pack_history, after=[noted])
 
     # The name, which is the volume's; the record says first where whoever has to clean up must look.
     podman = plan.step(p.connect)
@@ -104,12 +102,19 @@ def on_podman(p: PodmanStart, laptop: Laptop) -> Plan:
     image = plan.step(p.build_agent_image, podman)
     agent = plan.step(p.run_agent, place, pod, image, after=[gate])
 
-    # The workspace, through the gate.
-    unpacked = plan.step(laptop.send_history, gate, history)
-    seeded = plan.step(laptop.seed, gate, outgoing)
-    synced = plan.step(laptop.first_sync, outgoing, seeded, after=[supervisor])
-    marked = plan.step(laptop.mark_seeded, gate, after=[synced])
+    # The workspace, through the gate; one that is mounted is there.
+    if laptop.record.mounted:
+        marked = plan.step(laptop.mark_seeded, gate, after=[supervisor])
+        there = [marked]
+    else:
+        outgoing = plan.step(laptop.choose_what_goes_out)
+        history = plan.step(laptop.pack_history, after=[noted])
+        unpacked = plan.step(laptop.send_history, gate, history)
+        seeded = plan.step(laptop.seed, gate, outgoing)
+        synced = plan.step(laptop.first_sync, outgoing, seeded, after=[supervisor])
+        marked = plan.step(laptop.mark_seeded, gate, after=[synced])
+        there = [marked, unpacked]
 
     # Only now may the agent run.
-    plan.step(laptop.release_beside, gate, proxy, after=[marked, unpacked, network, agent], name="release agent")
+    plan.step(laptop.release_beside, gate, proxy, after=[*there, network, agent], name="release agent")
     return plan

@@ -37,6 +37,7 @@ class Record:
     records never hold a context's name. `created_at` is UTC in ISO 8601. `allowlist` names the proxy made for `hosts`
     and `company`, which is what the company's network asks for, as JSON.
     `expires` (UTC in ISO 8601) is when what the agent works with ends to be good; empty when it does not.
+    `mounted`: the agent works on the developer's directory itself, and nothing is synced.
     `committed` is False while a start is under way (or was killed): such a session is cleaned up, not resumed.
     """
 
@@ -59,6 +60,7 @@ class Record:
     pod: str = ""
     volume: str = "claim"
     committed: bool = False
+    mounted: bool = False
     expires: str = ""
     schema: int = SCHEMA
 

@@ -30,7 +30,6 @@ _SOCKETS = "/run/proxy"
 _SECRETS = "/run/secrets"
 _SOCKET = f"{_SOCKETS}/socket"
 _HARD = (
-    f"--user={USER}:{USER}",
     "--read-only",
     "--read-only-tmpfs=false",
     "--cap-drop=all",
@@ -68,6 +67,19 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Mount:
+    """The developer's own directory in the agent's container, whose user is its owner then.
+
+    `keep_id`: rootless, where the owner keeps his number in a user namespace of the session's.
+    """
+
+    directory: str
+    uid: int
+    gid: int
+    keep_id: bool
+
+
+@dataclass(frozen=True)
 class Spec:
     """What the containers of a session are made of; `allowlist` is empty without a wall."""
 
@@ -84,6 +96,12 @@ class Spec:
     """The names of those that only the gate has."""
     hosts: Sequence[str] = ()
     """The list itself."""
+    mount: Mount | None = None
+
+    @property
+    def user(self) -> str:
+        """Whose the processes of gate and agent are."""
+        return f"{self.mount.uid}:{self.mount.gid}" if self.mount else f"{USER}:{USER}"
 
     @property
     def walled(self) -> bool:
@@ -116,15 +134,22 @@ def _common(component: str) -> list[str]:
     return [f"--label=app.kubernetes.io/{key}={value}" for key, value in known.items()]
 
 
-def volume(identity: Identity, facts: Mapping[str, str]) -> list[str]:
+def volume(identity: Identity, facts: Mapping[str, str], mount: Mount | None) -> list[str]:
     """The words that create the session's volume, whose existence is the session's name."""
-    own = [f"--opt=o=uid={USER},gid={USER}", *labels(identity, "workspace", **facts)]
+    own = [f"--opt=o={_owner(mount)}", *labels(identity, "workspace", **facts)]
     return ["volume", "create", *own, name_of(identity.name)]
 
 
-def permits(identity: Identity) -> list[str]:
+def _owner(mount: Mount | None) -> str:
+    """Whose a volume is, in the numbers of podman's own namespace, where a rootless user is root."""
+    if mount is None:
+        return f"uid={USER},gid={USER}"
+    return "uid=0,gid=0" if mount.keep_id else f"uid={mount.uid},gid={mount.gid}"
+
+
+def permits(identity: Identity, mount: Mount | None) -> list[str]:
     """The words that create /run/gate: in memory, so that no permission survives the containers."""
-    memory = f"--opt=o=mode=0755,uid={USER},gid={USER},nosuid,nodev,noexec"
+    memory = f"--opt=o=mode=0755,{_owner(mount)},nosuid,nodev,noexec"
     own = ["--opt=type=tmpfs", "--opt=device=tmpfs", memory, *labels(identity, "permits")]
     return ["volume", "create", *own, name_of(identity.name, "run")]
 
@@ -140,6 +165,7 @@ def network(spec: Spec, image: str) -> list[str]:
     way = ["--network=none", f"--env=PAUDE_PROXY_SOCKET={_SOCKET}", _ONE_LEVEL] if spec.walled else []
     mounts = [f"--volume={name_of(spec.identity.name, 'sockets')}:{_SOCKETS}:nocopy"] if spec.walled else []
     kept = ["--restart=on-failure:20", "--pids-limit=200", "--memory=256m"]
+    way += ["--userns=keep-id"] if spec.mount and spec.mount.keep_id else []
     return [*_named(spec, "net", "network"), *way, *mounts, *kept, image, _POD, "relay"]
 
 
@@ -159,9 +185,9 @@ def gate(spec: Spec, image: str, network: str) -> list[str]:
         *_inside(network, spec),
         *(f"--env={key}={value}" for key, value in known.items()),
         f"--volume={name_of(spec.identity.name)}:/vol:nocopy",
-        f"--volume={name_of(spec.identity.name, 'run')}:/run/gate:nocopy",
-        *_keys(spec.identity, "gate"),
-        *_secrets(spec.identity, "kept", spec.kept),
+        f"--volume={name_of(spec.identity.name, 'run')}:/run/gate:nocopy,nosuid,nodev,noexec",
+        *_keys(spec, "gate"),
+        *_secrets(spec, "kept", spec.kept),
         *_writable("256m"),
         "--restart=on-failure:20",
         "--pids-limit=500",
@@ -183,12 +209,12 @@ def agent(spec: Spec, image: str, network: str, directory: str) -> list[str]:
         *_inside(network, spec),
         *(f"--env={key}={value}" for key, value in agent_environment(spec).items()),
         # Podman has no sub-directories of volumes before 5.4, and one mount for all is what lets the gate rename.
-        f"--volume={directory}/workspace:/workspace:nosuid,nodev",
+        f"--volume={spec.mount.directory if spec.mount else f'{directory}/workspace'}:/workspace:nosuid,nodev",
         f"--volume={directory}/home:/home/paude:nosuid,nodev",
         f"--volume={directory}/inbox:/run/inbox:ro,nosuid,nodev,noexec",
-        f"--volume={name_of(at, 'run')}:/run/gate:ro,nocopy",
-        *_keys(spec.identity, "agent"),
-        *_secrets(spec.identity, "credentials", spec.credentials),
+        f"--volume={name_of(at, 'run')}:/run/gate:ro,nocopy,nosuid,nodev,noexec",
+        *_keys(spec, "agent"),
+        *_secrets(spec, "credentials", spec.credentials),
         *_writable("2g"),
         "--restart=no",
         f"--pids-limit={spec.limits.processes}",
@@ -262,26 +288,33 @@ def amount(quantity: str) -> float:
 
 
 def _named(spec: Spec, part: str, component: str) -> list[str]:
-    return [f"--name={name_of(spec.identity.name, part)}", *labels(spec.identity, component), *_HARD]
+    name = f"--name={name_of(spec.identity.name, part)}"
+    return [name, *labels(spec.identity, component), f"--user={spec.user}", *_HARD]
 
 
 def _inside(network: str, spec: Spec) -> list[str]:
-    return [f"--network=container:{network}", *([_NO_RESOLVER] if spec.walled else [])]
+    same = [f"--userns=container:{network}"] if spec.mount and spec.mount.keep_id else []
+    return [f"--network=container:{network}", *same, *([_NO_RESOLVER] if spec.walled else [])]
 
 
-def _keys(identity: Identity, part: str) -> list[str]:
-    return _files(identity, part, "/etc/paude/ssh/", ("ssh_host_ed25519_key", "authorized_keys"))
+def _keys(spec: Spec, part: str) -> list[str]:
+    return _files(spec.identity, part, "/etc/paude/ssh/", ("ssh_host_ed25519_key", "authorized_keys"), _mode(spec))
 
 
-def _secrets(identity: Identity, part: str, files: Iterable[str]) -> list[str]:
+def _secrets(spec: Spec, part: str, files: Iterable[str]) -> list[str]:
     # Podman makes no mount points on a read-only root; a directory of root's in memory lets it, and nobody else.
     place = f"--tmpfs={_SECRETS}:rw,notmpcopyup,mode=0755,size=1m,nosuid,nodev,noexec"
-    return [place, *_files(identity, part, f"{_SECRETS}/", files)]
+    return [place, *_files(spec.identity, part, f"{_SECRETS}/", files, _mode(spec))]
 
 
-def _files(identity: Identity, part: str, directory: str, files: Iterable[str]) -> list[str]:
+def _mode(spec: Spec) -> str:
+    # Podman 4.3 counts the owner of a secret in its own namespace; the container has one user, who may read it.
+    return "0444" if spec.mount else "0440"
+
+
+def _files(identity: Identity, part: str, directory: str, files: Iterable[str], mode: str = "0440") -> list[str]:
     """Secrets as files."""
-    access = f"uid={USER},gid={USER},mode=0440"
+    access = f"uid={USER},gid={USER},mode={mode}"
     return [
         f"--secret={secret_name(identity, part, file)},type=mount,target={directory}{file},{access}" for file in files
     ]

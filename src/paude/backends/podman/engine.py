@@ -75,8 +75,13 @@ class Engine:
 
     async def remove_containers(self, names: Sequence[str], *, grace_s: int = 1) -> None:
         """End and remove containers, with whatever stands in their network; absent ones are no error."""
-        if names:
-            words = ("rm", "--force", "--ignore", "--depend", "--volumes", "--time", str(grace_s), *names)
+        if not names:
+            return
+        words = ("rm", "--force", "--ignore", "--depend", "--volumes", "--time", str(grace_s), *names)
+        try:
+            await self.run(*words, doing="remove the session's containers")
+        except PaudeError:
+            # One that ends by itself while it is ended is an error to podman; it has ended by the second time.
             await self.run(*words, doing="remove the session's containers")
 
     async def logs(self, container: str, tell: Callable[[str], None], *, follow: bool) -> None:

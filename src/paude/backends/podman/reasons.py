@@ -10,6 +10,8 @@ from paude.tunnel.base import TunnelLost
 
 OLDEST = (4, 3)
 _NOISE = re.compile(r'^time="[^"]*" level=\w+ msg=|^Error: ')
+# Said beside the failure, and not its reason.
+_WARNING = re.compile(r'time="[^"]*" level=warning|Resource limits are not supported and ignored')
 _ABSENT = re.compile(
     r"no such (?:container|object|volume|secret)|no (?:container|volume|secret) with name", re.IGNORECASE
 )
@@ -22,8 +24,9 @@ def error(stderr: str, doing: str) -> PaudeError:
     """The error for a podman that could not do something (`doing`: words such as "start the gate")."""
     why = words(stderr)
     what = f"podman cannot {doing}"
+    said = "\n".join(line for line in stderr.splitlines() if not _WARNING.match(line))
     for pattern, kind, hint in _MEANINGS:
-        if re.search(pattern, stderr, re.IGNORECASE):
+        if re.search(pattern, said, re.IGNORECASE):
             return kind(what, why=why, hint=hint)
     return PaudeError(what, why=why)
 

@@ -17,7 +17,7 @@ import anyio
 
 from paude import report
 from paude.backends.podman import containers, engine
-from paude.backends.podman.containers import NEXT_PROXY, PROXY_PART, Identity, Limits, Spec, name_of, secret_name
+from paude.backends.podman.containers import NEXT_PROXY, PROXY_PART, Identity, Limits, Mount, Spec, name_of, secret_name
 from paude.backends.podman.engine import Engine, labels_of
 from paude.backends.podman.pods import Pod
 from paude.egress import squid
@@ -57,6 +57,7 @@ class Request:
     limits: Limits = field(default_factory=Limits)
     life: Lifecycle = field(default_factory=Lifecycle)
     proxy_network: str = ""
+    mount: Mount | None = None
 
     def spec(self) -> Spec:
         """The part that makes the containers."""
@@ -71,6 +72,7 @@ class Request:
             credentials=sorted(self.credentials),
             kept=sorted(self.kept),
             hosts=self.allowlist.hosts,
+            mount=self.mount,
         )
 
 
@@ -116,7 +118,9 @@ class Start:
             "wall": "closed" if wanted.walled else "open",
         }
         try:
-            await podman.run(*containers.volume(wanted.identity, facts), doing="create the session's volume")
+            await podman.run(
+                *containers.volume(wanted.identity, facts, wanted.mount), doing="create the session's volume"
+            )
         except NameTaken as exc:
             raise NameTaken(
                 f"the name {wanted.identity.name} is taken on this machine", why=exc.why, hint="choose another --name"
@@ -132,7 +136,7 @@ class Start:
     @asynccontextmanager
     async def make_permits(self, place: Place) -> AsyncIterator[None]:
         """The directory in memory in which the gate keeps the agent's permission to run."""
-        async with self._volume(place, "run", containers.permits(self._request.identity)):
+        async with self._volume(place, "run", containers.permits(self._request.identity, self._request.mount)):
             yield
 
     @asynccontextmanager
