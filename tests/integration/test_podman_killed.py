@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -62,6 +63,39 @@ def test_a_start_after_a_killed_one_works_and_takes_its_place(laptop: Laptop) ->
     assert things("kill-again") == set()
 
 
+def test_a_start_whose_podman_is_killed_takes_back_what_it_made(laptop: Laptop) -> None:
+    workspace = laptop.workspace("child")
+    words = ("start", str(workspace), "--agent", "shell", "-d", "--name", "kill-child", "--progress", "plain")
+    with laptop.popen(*words) as child:
+        assert child.stderr is not None
+        for line in child.stderr:
+            if "run gate: started" in line:
+                break
+        killed = [pid for pid in _children_of(child.pid, "podman") if _killed(pid)]
+        said = child.stderr.read()
+        code = child.wait()
+    assert killed
+    if code:
+        # What podman itself had not taken note of yet is named, with the command that removes it.
+        assert "error: " in said
+    laptop.paude("stop", "kill-child", "--discard", code=None)
+    assert things("kill-child") == set()
+
+
+def test_a_killed_supervisor_leaves_nothing_running_and_the_next_verb_has_another(laptop: Laptop) -> None:
+    workspace = laptop.workspace("lonely")
+    laptop.start(workspace, "--name", "kill-lonely")
+    own = json.loads(laptop.paude("supervisor", "status", "-o", "json").stdout)
+    os.kill(own["pid"], signal.SIGKILL)
+    laptop.inside("kill-lonely", "echo meanwhile > /workspace/meanwhile")
+    laptop.paude("stop", "kill-lonely")
+    assert (workspace / "meanwhile").read_text() == "meanwhile\n"
+    assert things("kill-lonely") == set()
+    listed = subprocess.run(["pgrep", "-f", f"{laptop.home}"], capture_output=True, text=True).stdout.split()
+    commands = {Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ") for pid in listed}
+    assert not [one for one in commands if b"podman exec" in one]
+
+
 def test_a_session_whose_containers_and_monitors_were_killed_starts_again_with_what_it_had(laptop: Laptop) -> None:
     workspace = laptop.workspace("hurt")
     laptop.start(workspace, "--name", "kill-hurt")
@@ -76,6 +110,19 @@ def test_a_session_whose_containers_and_monitors_were_killed_starts_again_with_w
     assert laptop.inside("kill-hurt", "cat /home/paude/kept") == "kept\n"
     laptop.paude("stop", "kill-hurt")
     assert things("kill-hurt") == set()
+
+
+def _children_of(pid: int, name: str) -> list[int]:
+    listed = subprocess.run(["pgrep", "-P", str(pid), name], capture_output=True, text=True)
+    return [int(one) for one in listed.stdout.split()]
+
+
+def _killed(pid: int) -> bool:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _monitors_of(container: str) -> list[str]:

@@ -16,15 +16,18 @@ MINE = "label=app.kubernetes.io/managed-by=paude"
 
 
 async def sessions(podman: Engine) -> list[Listed]:
-    """Every session of this user's podman."""
+    """Every session of this user's podman. Raises what its complaint means."""
     found: dict[str, list[Object]] = {}
 
     async def fetch(kind: str, *words: str) -> None:
         found[kind] = await podman.objects(*words, "--filter", MINE, doing="list sessions")
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(fetch, "volumes", "volume", "ls")
-        tasks.start_soon(fetch, "containers", "ps", "--all")
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fetch, "volumes", "volume", "ls")
+            tasks.start_soon(fetch, "containers", "ps", "--all")
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group
     return [
         _listed(volume, found["containers"])
         for volume in found["volumes"]
