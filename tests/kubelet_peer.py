@@ -48,6 +48,8 @@ class Kubelet:
     async def handle(self, connection: ServerConnection) -> None:
         """One stream."""
         assert connection.request is not None
+        if "ports=" not in connection.request.path:
+            return  # a watch that ends
         port = int(parse_qs(urlsplit(connection.request.path).query)["ports"][0])
         for channel in (b"\0", b"\1"):
             await connection.send(channel + port.to_bytes(2, "little"))
@@ -89,6 +91,7 @@ async def kubelet(targets: dict[int, int]) -> AsyncIterator[Kubelet]:
         0,
         process_request=peer.check,
         subprotocols=["v4.channel.k8s.io"],  # type: ignore[list-item]
+        select_subprotocol=lambda _, offered: offered[0] if offered else None,
         compression=None,
         ping_interval=None,
         max_size=None,

@@ -16,14 +16,18 @@ import pytest
 import yaml
 from anyio.abc import ByteStream
 
+from paude.backends.kubernetes import kubeconfig
+from paude.backends.kubernetes.tunnels import ByProgram
 from paude.errors import ConnectionLost, SessionGone
 from paude.process import run
 from paude.tunnel.backoff import Backoff
+from paude.tunnel.base import Dialer
 from paude.tunnel.portforward import ApiAccess, PodPortForward
 
 pytestmark = pytest.mark.cluster
 
-ECHO = "nc -ll -p 2222 -e cat"
+PORT = 2224  # neither the gate's nor the agent's
+ECHO = f"nc -ll -p {PORT} -e cat"
 
 
 class Access:
@@ -99,12 +103,18 @@ def container(name: str, command: str) -> dict[str, object]:
     }
 
 
-async def speaking(way: PodPortForward) -> ByteStream:
+def by_kubectl(namespace: str, name: str) -> ByProgram:
+    """kubectl's port-forward, as the user's settings would have it."""
+    target = kubeconfig.choose(kubeconfig.files_from(None), namespace=namespace)
+    return ByProgram(str(Path(os.environ["PAUDE_TEST_BIN"]) / "kubectl"), target, name)
+
+
+async def speaking(way: Dialer) -> ByteStream:
     """A stream to the echo; a container that has started does not listen yet."""
     backoff = Backoff(last=1)
     with anyio.fail_after(30):
         while True:
-            stream = await way.dial(2222)
+            stream = await way.dial(PORT)
             try:
                 await stream.send(b"?")
                 assert await stream.receive() == b"?"
@@ -115,7 +125,7 @@ async def speaking(way: PodPortForward) -> ByteStream:
                 return stream
 
 
-async def echoed(way: PodPortForward, payload: bytes) -> bytes:
+async def echoed(way: Dialer, payload: bytes) -> bytes:
     got = bytearray()
     async with await speaking(way) as stream, anyio.create_task_group() as tasks:
         tasks.start_soon(stream.send, payload)
@@ -141,3 +151,20 @@ async def test_a_port_where_nobody_listens_says_so(access: Access):
 async def test_a_pod_that_does_not_exist_is_gone(access: Access):
     with pytest.raises(SessionGone):
         await PodPortForward(access, "default", f"no-{token_hex(3)}").dial(2222)
+
+
+async def test_bytes_come_back_exactly_by_kubectl(access: Access):
+    payload = os.urandom(4 * 1024 * 1024)
+    async with pod() as (namespace, name):
+        assert await echoed(by_kubectl(namespace, name), payload) == payload
+
+
+async def test_kubectl_reaches_no_pod_in_its_init_phase_and_that_is_said(access: Access):
+    async with pod(blocked=True) as (namespace, name):
+        with pytest.raises(ConnectionLost, match="still starting"):
+            await by_kubectl(namespace, name).dial(2223)
+
+
+async def test_a_pod_that_does_not_exist_is_gone_for_kubectl_too(access: Access):
+    with pytest.raises(SessionGone):
+        await by_kubectl("default", f"no-{token_hex(3)}").dial(2223)

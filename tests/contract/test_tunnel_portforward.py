@@ -13,6 +13,7 @@ from anyio.abc import ByteStream, SocketAttribute, SocketStream
 
 from kubelet_peer import Kubelet, kubelet
 from paude.errors import ConnectionLost, Forbidden, LoginExpired, SessionGone
+from paude.tunnel.pinned import PinnedDialer, PodReplaced
 from paude.tunnel.portforward import ApiAccess, PodPortForward, PortForwardStream
 from relay import Relay, relay
 
@@ -257,3 +258,32 @@ async def test_closing_takes_no_more_than_a_second_when_nobody_answers():
         link.stall()
         with anyio.fail_after(2):
             await stream.aclose()
+
+
+async def test_a_dial_after_the_pod_was_replaced_says_so_once_and_then_goes_to_the_new_one():
+    uids = ["a", "", "a", "b", "b"]
+
+    async def uid() -> str:
+        return uids.pop(0)
+
+    async with program(echo) as port, kubelet({PORT: port}) as peer:
+        way = PinnedDialer(dialer(peer), uid)
+        for _ in range(3):  # the second time the cluster does not say
+            await (await way.dial(PORT)).aclose()
+        with pytest.raises(PodReplaced):
+            await way.dial(PORT)
+        async with await way.dial(PORT) as stream:
+            await stream.send(b"x")
+            with anyio.fail_after(5):
+                assert await stream.receive() == b"x"
+
+
+async def test_a_pinned_dial_that_fails_says_why_and_asks_no_longer():
+    async def uid() -> str:
+        await anyio.sleep_forever()
+        raise AssertionError("unreachable")
+
+    async with kubelet({}) as peer:
+        peer.refuse = (404, "because I say so")
+        with pytest.raises(SessionGone), anyio.fail_after(5):
+            await PinnedDialer(dialer(peer), uid).dial(PORT)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from peers.terminal import attached
+from peers.waiting import eventually
 
 from laptop import Laptop
 
@@ -84,6 +89,63 @@ def test_a_server_of_the_agents_is_a_page_on_this_machine(shared_laptop: Laptop,
         assert forward.stderr.readline() == "the link is lost; connecting anew\n"
         forward.send_signal(signal.SIGINT)
         assert forward.wait(20) == 0
+
+
+def test_the_supervisor_of_a_session_that_rests_hardly_ever_wakes(shared_laptop: Laptop, session: str):
+    pid = supervisor_of(shared_laptop)
+    eventually(lambda: woken(pid, 3) < 30, 60, "a supervisor at rest")
+    # Counted, not timed: each of these is a turn of its loop, of well under a millisecond.
+    assert woken(pid, 10) < 100
+
+
+def test_after_a_kill_of_the_supervisor_the_next_verb_brings_sync_and_tunnels_back(shared_laptop: Laptop, session: str):
+    os.kill(supervisor_of(shared_laptop), signal.SIGKILL)
+    workspace = shared_laptop.home / "programs"
+    (workspace / "after-kill.txt").write_text("edited while nobody looked")
+    look = "cat /workspace/after-kill.txt"
+    eventually(lambda: shared_laptop.inside(session, look, None) == "edited while nobody looked", 40, "the edit")
+    shared_laptop.inside(session, "echo back > /workspace/back.txt")
+    eventually(lambda: (workspace / "back.txt").exists(), 40, "the edit there")
+    assert len(daemons(shared_laptop)) == 1, "the killed one's sync daemon lives on"
+
+
+def supervisor_of(laptop: Laptop) -> int:
+    return int(json.loads(laptop.paude("supervisor", "status", "-o", "json").stdout)["pid"])
+
+
+def daemons(laptop: Laptop) -> list[int]:
+    """The sync daemons of this laptop's user."""
+    mine = str(laptop.state).encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                runs = words[0].endswith(b"paude-sync") and words[1] == b"daemon"
+                if runs and mine in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+    return found
+
+
+def woken(pid: int, seconds: float) -> int:
+    """How often the process went to sleep within so many seconds."""
+
+    def slept() -> int:
+        text = Path(f"/proc/{pid}/status").read_text()
+        return int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+    before = slept()
+    time.sleep(seconds)  # it has no event for nothing that happens
+    return slept() - before
+
+
+def test_a_session_by_kubectls_port_forward_starts_and_works(laptop: Laptop):
+    laptop.env["PAUDE_TUNNEL"] = "kubectl"
+    workspace = laptop.workspace("through-kubectl", {"README": "hello\n"})
+    name = laptop.start(workspace)
+    assert laptop.inside(name, "cat README; echo back > home.txt") == "hello\n"
+    eventually(lambda: (workspace / "home.txt").exists() and (workspace / "home.txt").read_text() == "back\n", 40)
+    laptop.paude("stop", name)
 
 
 async def test_what_the_agent_writes_past_tmux_stays_off_the_clipboard(shared_laptop: Laptop, session: str):

@@ -141,7 +141,7 @@ async def _session(wishes: Wishes, limit_s: float) -> AsyncIterator[_There]:
     """A session of its own behind a relay; nothing of it is left behind."""
     from paude.backends.kubernetes import cluster as clusters
     from paude.backends.kubernetes import kubeconfig
-    from paude.backends.kubernetes.stop import connected
+    from paude.backends.kubernetes.recorded import connected
     from paude.bench.relay import relay, through
     from paude.cli import display
     from paude.cli.bench import recorded

@@ -38,7 +38,7 @@ async def open_shell(name: str, paths: Paths, *, clipboard: bool = False) -> Att
         raise NotFound(f"there is no session {name}")
     if record.backend == PODMAN:
         return await show(name, paths, podman.dialer(name), Terminal(), clipboard=clipboard, news=True)
-    from paude.backends.kubernetes.stop import connected as in_cluster
+    from paude.backends.kubernetes.recorded import connected as in_cluster
     from paude.backends.kubernetes.tunnels import pinned_to
 
     where = urlsplit(record.server)

@@ -34,7 +34,7 @@ async def egress(record: Record, paths: Paths) -> Egress:
         name = name_of(record.name, PROXY_PART) if here.proxies else ""
         return Egress(here.allowlist, here.serves, name, here.address, [record.name] if name else [])
     from paude.backends.kubernetes import manifests, proxies
-    from paude.backends.kubernetes.stop import connected
+    from paude.backends.kubernetes.recorded import connected
     from paude.backends.kubernetes.wall import standing
 
     async with connected(record, paths) as cluster:
@@ -55,7 +55,7 @@ async def refused(record: Record, paths: Paths) -> tuple[Allowlist, list[Denied]
         allowed = (await wall.standing(podman, record, paths)).allowlist
         return allowed, await of_podman.so_far(podman, record)
     from paude.backends.kubernetes import refusals
-    from paude.backends.kubernetes.stop import connected
+    from paude.backends.kubernetes.recorded import connected
     from paude.backends.kubernetes.wall import standing
 
     async with connected(record, paths) as cluster:
@@ -76,7 +76,7 @@ async def refused_as_they_come(record: Record, paths: Paths) -> AsyncIterator[tu
             yield allowed, one
         return
     from paude.backends.kubernetes import refusals
-    from paude.backends.kubernetes.stop import connected
+    from paude.backends.kubernetes.recorded import connected
     from paude.backends.kubernetes.wall import standing
 
     async with connected(record, paths) as cluster:

@@ -32,7 +32,7 @@ async def glance(record: Record, paths: Paths) -> Seen:
     if record.backend == PODMAN:
         return (await _on_podman(record, paths)).seen  # its gate is on this machine
     from paude.backends.kubernetes.pods import pod_name
-    from paude.backends.kubernetes.stop import connected
+    from paude.backends.kubernetes.recorded import connected
     from paude.sessions.states import derive
 
     async with connected(record, paths) as cluster:
@@ -41,7 +41,8 @@ async def glance(record: Record, paths: Paths) -> Seen:
 
 async def _on_kubernetes(record: Record, paths: Paths) -> Look:
     from paude.backends.kubernetes.pods import pod_name
-    from paude.backends.kubernetes.stop import Stop, connected
+    from paude.backends.kubernetes.recorded import connected
+    from paude.backends.kubernetes.stop import Stop
     from paude.backends.kubernetes.wall import warnings_of
     from paude.sessions.states import derive
 
@@ -81,7 +82,7 @@ async def log(
         await (await engine.connect()).logs(name_of(record.name, container), tell, follow=follow)
         return
     from paude.backends.kubernetes.pods import log_lines, pod_name
-    from paude.backends.kubernetes.stop import connected
+    from paude.backends.kubernetes.recorded import connected
 
     async with connected(record, paths) as cluster:
         async for line in log_lines(cluster, pod_name(record.name), container, follow=follow, previous=previous):

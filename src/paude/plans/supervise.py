@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -70,7 +72,7 @@ async def supervise(paths: Paths) -> None:
 
                 return TellsParked(dialer(record.name), paths, name)
             where = (record.server, record.namespace, record.user)
-            from paude.backends.kubernetes.stop import connected
+            from paude.backends.kubernetes.recorded import connected
             from paude.backends.kubernetes.tunnels import tunnel_to
 
             async with opening:
@@ -82,3 +84,24 @@ async def supervise(paths: Paths) -> None:
         roads = Roads(resolve)
         await serve(paths, roads, partial(_sync_daemon, paths))
         tasks.cancel_scope.cancel()
+
+
+async def _until_told() -> None:
+    """Supervise until a signal says to end."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async with anyio.create_task_group() as tasks:
+
+            async def work() -> None:
+                await supervise(Paths.from_environment())
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(work)
+            async for _ in signals:
+                tasks.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    # A process of its own without the command line: what is there to wait in the background is to be small. The HTTP
+    # library would load trio where that is installed.
+    sys.modules.setdefault("trio", None)  # type: ignore[arg-type]
+    anyio.run(_until_told)

@@ -29,7 +29,7 @@ async def prove(record: Record, paths: Paths) -> Proof:
     """Make every probe. Raises NotFound when the session's gate does not run, UsageError when it has no wall."""
     if record.backend == PODMAN:
         return await _on_podman(record, paths)
-    from paude.backends.kubernetes.stop import connected
+    from paude.backends.kubernetes.recorded import connected
     from paude.backends.kubernetes.wall import standing
 
     async with connected(record, paths) as cluster:

@@ -82,7 +82,7 @@ def start(where: str, state: str | None) -> None:
     """Start a supervisor that belongs to nobody: own session, stdio to its log. Two at once sort it out by a lock."""
     with log_file(state) as log:
         subprocess.Popen(
-            [sys.executable, "-m", "paude", "supervisor", "run"],
+            [sys.executable, "-m", "paude.plans.supervise"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -94,7 +94,7 @@ def start(where: str, state: str | None) -> None:
 
 def environment(where: str, state: str | None) -> dict[str, str]:
     """This process's environment, with the directories that lead to the same socket and state."""
-    found = dict(os.environ)
+    found = {"MALLOC_ARENA_MAX": "1", **os.environ}  # its few threads need no heaps of their own
     if state is not None and Path(state).name == "paude":
         found["XDG_STATE_HOME"] = str(Path(state).parent)
     runtime = Path(where).parent

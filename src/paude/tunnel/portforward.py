@@ -77,7 +77,12 @@ class PodPortForward:
         raise AssertionError("unreachable")
 
     async def _open(self, access: ApiAccess, port: int) -> ByteStream:
-        connection = await connect(self._url(access, port), **_options(access))
+        connection = await connect(
+            self._url(access, port),
+            subprotocols=[_PROTOCOL],
+            create_connection=PortForwardConnection,
+            **options(access),
+        )
         assert isinstance(connection, PortForwardConnection)
         return PortForwardStream(connection)
 
@@ -235,24 +240,23 @@ class PortForwardStream(ByteStream):
         return TunnelLost("the tunnel broke off", why=self._connection.verdict or clean(str(exc)))
 
 
-def _options(access: ApiAccess) -> dict[str, Any]:
+def options(access: ApiAccess) -> dict[str, Any]:
+    """How the library is to connect: with the proxy of the kubeconfig, else with the one that the environment names."""
     secure: dict[str, Any] = {}
     if not access.server.startswith("http://"):
         secure = {"ssl": access.ssl or ssl.create_default_context()}
         if access.tls_server_name:
             secure["server_hostname"] = access.tls_server_name
     return {
-        "subprotocols": [_PROTOCOL],
         "compression": None,
         "additional_headers": dict(access.headers),
         "user_agent_header": "paude",
-        "proxy": access.proxy,
+        "proxy": access.proxy or True,
         "open_timeout": OPEN_S,
         "close_timeout": CLOSE_S,
         "ping_interval": None,
         "max_size": None,
         "write_limit": _WRITE_LIMIT,
-        "create_connection": PortForwardConnection,
         **secure,
     }
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import anyio
 
 from paude import report
-from paude.backends.kubernetes import cluster as clusters
-from paude.backends.kubernetes import kubeconfig, manifests, ownership, pods, proxies, reasons
+from paude.backends.kubernetes import manifests, ownership, pods, proxies, reasons
 from paude.backends.kubernetes.cluster import Cluster
 from paude.backends.kubernetes.manifests import Identity
 from paude.backends.kubernetes.pods import Pod
+from paude.backends.kubernetes.recorded import connected
 from paude.errors import Leftover, PaudeError
 from paude.sessions.records import Record
 from paude.settings import Paths
@@ -92,12 +91,3 @@ class Stop:
 
     async def _remove(self, cluster: Cluster, kind: str, part: str) -> None:
         await ownership.remove(cluster, kind, manifests.resource_name(self.record.name, part), self.record.uid)
-
-
-@asynccontextmanager
-async def connected(record: Record, paths: Paths) -> AsyncIterator[Cluster]:
-    """A connection to the cluster that a record pins."""
-    files = tuple(Path(f) for f in record.kubeconfig) or kubeconfig.files_from(None)
-    target = kubeconfig.find(files, server=record.server, user=record.user, namespace=record.namespace)
-    async with clusters.connected(target, paths) as cluster:
-        yield cluster

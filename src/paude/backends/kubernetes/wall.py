@@ -19,7 +19,8 @@ from paude.backends.kubernetes import manifests, namespaces, ownership, pods, po
 from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.manifests import Identity
 from paude.backends.kubernetes.pods import Pod
-from paude.backends.kubernetes.stop import Stop, connected
+from paude.backends.kubernetes.recorded import connected
+from paude.backends.kubernetes.stop import Stop
 from paude.egress import policies, squid
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company

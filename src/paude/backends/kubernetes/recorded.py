@@ -1,0 +1,22 @@
+"""The cluster that a record pins. Apart from the steps, for a process that lives long and is to be small."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from paude.backends.kubernetes import cluster as clusters
+from paude.backends.kubernetes import kubeconfig
+from paude.backends.kubernetes.cluster import Cluster
+from paude.sessions.records import Record
+from paude.settings import Paths
+
+
+@asynccontextmanager
+async def connected(record: Record, paths: Paths) -> AsyncIterator[Cluster]:
+    """A connection to the cluster that a record pins."""
+    files = tuple(Path(f) for f in record.kubeconfig) or kubeconfig.files_from(None)
+    target = kubeconfig.find(files, server=record.server, user=record.user, namespace=record.namespace)
+    async with clusters.connected(target, paths) as cluster:
+        yield cluster
