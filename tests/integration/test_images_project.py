@@ -49,6 +49,7 @@ async def test_the_projects_build_is_what_the_agents_image_stands_on(tmp_path: P
         (workspace / "tool").write_text("changed\n")
         assert await tag_of(wanted.image("agent", "shell"), wanted) != tag
     finally:
-        podman("rmi", "--force", name)
+        made = podman("images", "--quiet", "localhost/paude-base-of-project").split()
+        podman("rmi", "--force", name, *dict.fromkeys(made))
     gate = wanted.image("gate")
     assert (gate.base, gate.own) == (BASE, None), "the gate stands on nothing of the project's"
