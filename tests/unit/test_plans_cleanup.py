@@ -73,3 +73,9 @@ async def test_a_start_that_is_under_way_is_left_alone(paths: Paths) -> None:
         found = await survey(paths)
     assert found.stale == []
     assert found.troubles != []
+
+
+async def test_a_session_at_which_another_command_is_at_work_is_looked_at_all_the_same(paths: Paths) -> None:
+    records.save(paths, YOUNG)  # it has no server: nobody is asked
+    with records.locked(paths, "x"):
+        assert (await survey(paths)).troubles == []

@@ -7,6 +7,7 @@ next command. Nothing is discarded here: where work would be lost the volume sta
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -58,9 +59,13 @@ async def survey(paths: Paths, *, older_than_s: float | None = None, but: Iterab
     found = Survey()
     spared = set(but)
 
-    async def look(name: str) -> None:
+    async def look(record: Record) -> None:
+        name = record.name
+        # Only a start that was killed is told from one that is under way by its lock. Whoever stops or resumes another
+        # session at this moment must not find that one locked; `end` judges again under the lock.
+        lock = nullcontext() if record.committed else records.locked(paths, name)
         try:
-            with anyio.fail_after(PATIENCE_S), records.locked(paths, name):
+            with anyio.fail_after(PATIENCE_S), lock:
                 stale = await _judged(paths, name, older_than_s)
         except (PaudeError, TimeoutError) as error:
             found.troubles.append(f"{name}: {error or 'no answer'}")
@@ -71,13 +76,13 @@ async def survey(paths: Paths, *, older_than_s: float | None = None, but: Iterab
     async with anyio.create_task_group() as tasks:
         for record in records.load_all(paths):
             if isinstance(record, Record) and record.name not in spared:
-                tasks.start_soon(look, record.name)
+                tasks.start_soon(look, record)
     found.stale.sort(key=lambda one: one.record.name)
     return found
 
 
 async def _judged(paths: Paths, name: str, older_than_s: float | None) -> Stale | None:
-    """The session as it is now, if it has had its time. To be asked under its lock.
+    """The session as it is now, if it has had its time. What is to be acted upon is asked under its lock.
 
     Whoever had the lock before may have changed everything: a start that was under way is done by now, a session
     that was parked runs again.
