@@ -18,6 +18,7 @@ class Summary:
     count: int
     median: float
     p95: float
+    p99: float
     low: float
     high: float
     least: float
@@ -72,4 +73,6 @@ def ratio_interval(
 def summarize(values: Sequence[float]) -> Summary:
     """The figures of a sample; raises ValueError when it is empty."""
     low, high = bootstrap_interval(values) if values else (0.0, 0.0)
-    return Summary(len(values), median(values), p95(values), low, high, min(values), max(values))
+    return Summary(
+        len(values), median(values), p95(values), percentile(values, 0.99), low, high, min(values), max(values)
+    )

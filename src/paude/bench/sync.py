@@ -1,4 +1,4 @@
-"""How fast the sync is in a running session: edits both ways, a burst of files, the first content, rsync beside it.
+"""How fast the sync is in a running session: edits both ways, a burst of files, the first content, others beside it.
 
 The other end is a shell loop over the session's own ssh, which answers as soon as a file has the wanted content. So
 each figure holds half a round trip that is not the sync's; the round trip itself is measured and told.
@@ -6,7 +6,6 @@ each figure holds half a round trip that is not the sync's; the round trip itsel
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -19,9 +18,10 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
+from paude.bench.peers import PeerReport
 from paude.bench.statistics import Summary, summarize
 from paude.errors import ConnectionLost, TimedOut
-from paude.process import run, started
+from paude.process import started
 from paude.settings import Paths
 from paude.ssh.ssh_config import agent_alias
 
@@ -52,7 +52,7 @@ class SyncReport:
     latencies: dict[str, Summary]
     bursts: dict[str, float]
     first_sync_s: float
-    rsync_s: float | None
+    peers: tuple[PeerReport, ...] = ()
 
     @property
     def first_sync_mb_s(self) -> float:
@@ -68,15 +68,21 @@ class SyncReport:
         lines = [
             f"{self.files} files, {self.bytes / 1e6:.1f} MB; round trip {self.round_trip.median * 1000:.1f} ms",
             "",
-            f"{'edit until it is at the other end':<36}{'median':>9}{'p95':>9}{'most':>9}  ms",
+            f"{'edit until it is at the other end':<36}{'median':>9}{'p95':>9}{'p99':>9}{'most':>9}  ms",
         ]
         for name, found in self.latencies.items():
-            figures = "".join(f"{1000 * value:>9.0f}" for value in (found.median, found.p95, found.most))
+            figures = "".join(f"{1000 * value:>9.0f}" for value in (found.median, found.p95, found.p99, found.most))
             lines.append(f"{name:<36}{figures}  ({found.count})")
         lines += ["", *(f"{BURST} new files, {name}: {seconds:.2f} s" for name, seconds in self.bursts.items())]
-        beside = f"; rsync of the same tree {self.rsync_s:.2f} s" if self.rsync_s is not None else ""
-        lines.append(f"first content: {self.first_sync_s:.2f} s, {self.first_sync_mb_s:.1f} MB/s{beside}")
-        return "\n".join(lines)
+        lines.append(f"first content: {self.first_sync_s:.2f} s, {self.first_sync_mb_s:.1f} MB/s")
+        return "\n".join([*lines, "", *self._beside()])
+
+    def _beside(self) -> list[str]:
+        """The other programs, and how the first content compares with rsync's."""
+        rsync = next((one.first_s for one in self.peers if one.name == "rsync" and one.first_s), 0.0)
+        compared = [f"first content / rsync: {self.first_sync_s / rsync:.2f}"] if rsync else []
+        head = f"{'an edit, laptop to pod, by':<36}{'median':>9}{'p95':>9}{'most':>9}  ms"
+        return [head, *map(str, self.peers), *compared]
 
 
 def grow(root: Path, files: int) -> int:
@@ -221,13 +227,3 @@ async def _until(seen: Callable[[], bool]) -> None:
                 await anyio.sleep(LOOK_S)
     except TimeoutError as exc:
         raise TimedOut("a change did not arrive", why=f"{LIMIT_S:g} s have passed") from exc
-
-
-async def bench_rsync(paths: Paths, name: str, workspace: Path) -> float | None:
-    """How long rsync takes to bring the same tree to the same place over the same ssh; None without rsync."""
-    if shutil.which("rsync") is None:
-        return None
-    ssh = f"ssh -F {paths.state / 'ssh_config'}"
-    began = time.perf_counter()
-    await run(["rsync", "-a", "-z", "-e", ssh, f"{workspace}/", f"{agent_alias(name)}:/home/paude/rsync-bench/"])
-    return time.perf_counter() - began

@@ -94,7 +94,10 @@ def sync(
 
 
 async def _measure_sync(wishes: Wishes, files: int, edits: int, limit_s: float) -> SyncReport:
-    from paude.bench.sync import SyncReport, bench_edits, bench_rsync, far_end, grow
+    from functools import partial
+
+    from paude.bench.peers import bench_peers
+    from paude.bench.sync import SyncReport, bench_edits, far_end, grow
     from paude.cli import display
     from paude.engine.timing import measure
     from paude.plans.perform import start_session, take_down
@@ -109,14 +112,16 @@ async def _measure_sync(wishes: Wishes, files: int, edits: int, limit_s: float) 
     try:
         plan, recorder = await start_session(prepared, quiet, limit_s=limit_s)
         steps = {step.step: step.seconds for step in measure(plan, recorder.events).steps}
-        rsync_s = await bench_rsync(paths, name, workspace)
         async with far_end(paths, name) as far:
+            with TemporaryDirectory(prefix="paude-peers-") as work:
+                arrives = partial(far.ask, "expect")
+                peers = await bench_peers(paths, name, workspace, Path(work), arrives, say)
             found = await bench_edits(far, workspace, files, edits, say)
     finally:
         record = recorded(name)
         if record is not None:
             await take_down(record, paths, quiet, keep_volume=False, limit_s=limit_s)
-    return SyncReport(files, size, *found, steps["seed"] + steps["first sync"], rsync_s)
+    return SyncReport(files, size, *found, steps["seed"] + steps["first sync"], peers)
 
 
 async def _measure(wishes: Wishes, runs: int, baseline: bool, limit_s: float) -> Report:

@@ -6,11 +6,15 @@ Format: POSIX pax (IEEE 1003.1-2008), so that times keep their nanoseconds and n
 
 from __future__ import annotations
 
+import gzip
 import os
 import stat
-import zlib
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Event
 
 import anyio
 import anyio.to_thread
@@ -25,9 +29,13 @@ _END = b"\0" * (2 * _BLOCK)
 _LONGEST_NAME = 100
 _LARGEST_SIZE = 8 * 1024**3 - 1
 _LEVEL = 1
+_PACKERS = 4
+_AHEAD = 8
 _WORTH_IT = 0.7
 # Headers of a file, and half a block that its content does not fill.
 _AROUND = 3 * _BLOCK + _BLOCK // 2
+
+_Packing = tuple[int, "Future[bytes]"]
 
 
 async def tar_stream(
@@ -61,19 +69,51 @@ async def tar_stream(
 def _packed(pieces: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
     """Each piece as it travels, with its own size: gzipped when the first one shrinks enough to be worth the work.
 
-    Source code shrinks to a quarter; what is packed already (pictures, archives) is left as it is.
+    Source code shrinks to a quarter; what is packed already (pictures, archives) is left as it is. Each piece is a gzip
+    member of its own, so several are packed at once, and the next are read while one is on its way.
     """
     first = next(pieces)
-    packer = zlib.compressobj(_LEVEL, wbits=31)
-    sample = packer.compress(first) + packer.flush(zlib.Z_SYNC_FLUSH)
-    if len(sample) > _WORTH_IT * len(first):
-        yield len(first), first
-        yield from ((len(piece), piece) for piece in pieces)
-        return
-    yield len(first), sample
-    for piece in pieces:
-        yield len(piece), packer.compress(piece)
-    yield 0, packer.flush()
+    sample = _gzipped(first)
+    worth_it = len(sample) <= _WORTH_IT * len(first)
+    yield len(first), sample if worth_it else first
+    with ThreadPoolExecutor(_PACKERS + 1, "seed") as pool, _reading(pool, pieces, worth_it) as read:
+        while (one := read.get()) is not None:
+            size, packed = one
+            yield size, packed.result()
+
+
+def _gzipped(piece: bytes) -> bytes:
+    return gzip.compress(piece, _LEVEL, mtime=0)
+
+
+def _as_it_is(piece: bytes) -> bytes:
+    return piece
+
+
+@contextmanager
+def _reading(pool: ThreadPoolExecutor, pieces: Iterator[bytes], worth_it: bool) -> Iterator[Queue[_Packing | None]]:
+    """A queue of pieces that are being packed, in their order; None is its end. Raises what reading raised."""
+    queue: Queue[_Packing | None] = Queue(_AHEAD)
+    given_up = Event()
+
+    def read() -> None:
+        try:
+            for piece in pieces:
+                if given_up.is_set():
+                    return
+                queue.put((len(piece), pool.submit(_gzipped if worth_it else _as_it_is, piece)))
+        finally:
+            queue.put(None)
+
+    reader = pool.submit(read)
+    try:
+        yield queue
+        reader.result()
+    finally:
+        given_up.set()
+        while not reader.done():  # it may wait for room
+            with suppress(Empty):
+                queue.get(timeout=0.05)
 
 
 def _gathered(records: Iterator[bytes]) -> Iterator[bytes]:
