@@ -14,7 +14,7 @@ from laptop import Laptop
 pytestmark = pytest.mark.cluster
 
 
-# The cluster's build has mutagen's own program, which takes ten seconds for each edit; rsync and unison are the machine's.
+# The cluster's build has mutagen's own program, which takes ten seconds for each edit.
 MUTAGEN = f"{os.environ.get('PAUDE_TEST_BIN') or Path.home() / '.cache/paude-test/bin'}:"
 
 
