@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from paude.cli import app
 from paude.cli.choose import record_of
@@ -184,6 +185,27 @@ def test_what_is_set_is_shown_with_where_it_comes_from(home: Path) -> None:
     assert settings["storage.size"] == {"value": "1Gi", "from": "paude.json", "default": "10Gi"}
     assert settings["backend"]["from"] == "PAUDE_BACKEND"
     assert "did you mean storage?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "there", "gone"),
+    [
+        ((), {"PersistentVolumeClaim", "Secret", "StatefulSet", "Deployment", "Service", "NetworkPolicy"}, set()),
+        (("--volume", "emptydir"), {"StatefulSet"}, {"PersistentVolumeClaim"}),
+        (("--allow-network",), {"StatefulSet"}, {"Deployment", "Service"}),
+    ],
+    ids=["plain", "emptydir", "no-wall"],
+)
+def test_a_session_is_printed_as_manifests_without_a_cluster(
+    home: Path, words: tuple[str, ...], there: set[str], gone: set[str]
+) -> None:
+    done = paude(home, "start", "--agent", "shell", "--emit-yaml", "-n", "mine", *words)
+    assert done.returncode == 0, done.stderr
+    objects = list(yaml.safe_load_all(done.stdout))
+    kinds = {one["kind"] for one in objects}
+    assert there <= kinds
+    assert not gone & kinds
+    assert not (home / ".state/paude/sessions").exists()
 
 
 def test_without_sessions_bare_paude_says_what_comes_next(home: Path) -> None:
