@@ -61,6 +61,13 @@ class User(Laptop):
         assert done.returncode == 0 or not check, f"podman {words}: {done.stderr}"
         return done.stdout.strip()
 
+    def reboot(self) -> None:
+        """What a reboot leaves of him: his files; nothing that runs, and nothing in memory."""
+        _end_all(self.uid)
+        for one in (self.home / ".r").iterdir():
+            # What is mounted there goes with the processes that had mounted it.
+            shutil.rmtree(one, ignore_errors=True) if one.is_dir() else one.unlink()
+
     def things(self) -> list[str]:
         """Every container, volume and secret that he has."""
         found = self.podman("ps", "--all", "--format", "{{.Names}}").split()
@@ -160,6 +167,12 @@ def _remove() -> None:
         uid = pwd.getpwnam(NAME).pw_uid
     except KeyError:
         return
+    _end_all(uid)
+    # Those that were killed a moment ago may still be on their way out.
+    subprocess.run(["userdel", "--force", NAME], check=True, capture_output=True)
+
+
+def _end_all(uid: int) -> None:
     ranges = [line.split(":") for line in Path("/etc/subuid").read_text().splitlines()]
     his = [range(int(first), int(first) + int(size)) for name, first, size in ranges if name == NAME]
     listed = subprocess.run(["ps", "-e", "-o", "pid=,uid="], capture_output=True, text=True, check=True).stdout
@@ -167,5 +180,3 @@ def _remove() -> None:
         if int(owner) == uid or any(int(owner) in one for one in his):
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
-    # Those that were killed a moment ago may still be on their way out.
-    subprocess.run(["userdel", "--force", NAME], check=True, capture_output=True)

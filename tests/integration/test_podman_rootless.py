@@ -64,6 +64,20 @@ def test_what_the_agent_writes_into_a_mounted_directory_is_the_users(user: User)
     assert user.things() == []
 
 
+def test_a_reboot_is_survived_by_the_next_start(user: User) -> None:
+    workspace = user.workspace("rebooted", {"README": "hello\n"})
+    name = user.start(workspace)
+    user.inside(name, "echo kept > /home/paude/kept; echo there > /workspace/there")
+    user.paude("sync", "flush", name)
+    user.reboot()
+    assert name in user.paude("sessions", "-o", "name").stdout
+    user.start(workspace)
+    assert user.inside(name, "cat /home/paude/kept /workspace/there") == "kept\nthere\n"
+    user.paude("verify", name)
+    user.paude("stop", name)
+    assert user.things() == []
+
+
 def test_without_a_range_of_user_ids_it_is_said_how_to_get_one(user: User) -> None:
     workspace = user.workspace("no-range")
     hide = ("unshare", "--mount", "bash", "-c", 'mount --bind /dev/null /etc/subuid && exec "$@"', "-")
