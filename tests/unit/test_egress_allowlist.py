@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from paude.egress.allowlist import PRESETS, Allowlist
 from paude.egress.hosts import FENCE_HOST
-from paude.errors import SettingsError
+from paude.errors import SettingsError, UsageError
 
 LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 TOP = st.from_regex(r"[a-z]{2,8}", fullmatch=True)
@@ -206,3 +206,12 @@ def test_an_entry_that_can_carry_data_out_is_warned_of(entry: str) -> None:
 
 def test_the_fence_can_never_be_allowed() -> None:
     assert not Allowlist(("a.example",)).allows(FENCE_HOST)
+
+
+def test_only_a_host_that_is_listed_can_be_taken_off() -> None:
+    here = Allowlist.of(["a.test", "b.test"])
+
+    here.check_listed(["A.test."])
+    with pytest.raises(UsageError, match=r"c\.test is not on the list") as refused:
+        here.check_listed(["a.test", "c.test"])
+    assert refused.value.why == "allowed: a.test, b.test"

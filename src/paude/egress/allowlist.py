@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from paude.egress import hosts
-from paude.errors import SettingsError
+from paude.errors import SettingsError, UsageError
 
 GENERATION = 3
 """Of the proxy's configuration. Raised whenever the same list yields another configuration, so that a proxy's name
@@ -128,6 +128,12 @@ class Allowlist:
     def with_(self, entries: Iterable[str]) -> Allowlist:
         """This list and more entries."""
         return Allowlist(self.hosts + Allowlist.of(entries).hosts)
+
+    def check_listed(self, hosts: Iterable[str]) -> None:
+        """Raise UsageError for a host that is not on the list."""
+        unknown = [host for host in Allowlist.of(hosts).hosts if host not in self.hosts]
+        if unknown:
+            raise UsageError(f"{unknown[0]} is not on the list", why=f"allowed: {', '.join(self.hosts) or 'nothing'}")
 
     def without(self, entries: Iterable[str]) -> Allowlist:
         """This list less the given entries."""

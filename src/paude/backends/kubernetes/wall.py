@@ -126,10 +126,7 @@ class Change:
     async def look(self, cluster: Cluster) -> Standing:
         """How the wall stands. Raises UsageError for a host to deny that is not on the list."""
         found = await standing(cluster, self.record, self.paths)
-        unknown = [host for host in Allowlist.of(self.remove).hosts if host not in found.allowlist.hosts]
-        if unknown:
-            known = ", ".join(found.allowlist.hosts) or "nothing"
-            raise UsageError(f"{unknown[0]} is not on the list", why=f"allowed: {known}")
+        found.allowlist.check_listed(self.remove)
         return found
 
     def wanted(self, now: Standing) -> Allowlist:
