@@ -81,7 +81,11 @@ def test_a_storage_class_that_does_not_exist_is_said_at_once(here: Here) -> None
 def test_a_quota_is_named_when_it_refuses(here: Here, hard: dict[str, str]) -> None:
     begun = time.monotonic()
     with counted(here, **hard):
-        says = ("error: a quota of the namespace does not let paude", "exceeded quota: small", "hint: free some of it")
+        says = (
+            "error: a quota of the namespace does not let paude",
+            "exceeded quota: small",
+            "hint: `paude doctor` says what is left; ask for less",
+        )
         here.refused(code=6, says=says)
     assert time.monotonic() - begun < AT_ONCE_S
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paude.backends.kubernetes.reasons import (
+    concerns,
     deployment_failure,
     event_failure,
     event_news,
@@ -211,3 +212,15 @@ def test_a_node_of_another_platform_stops_at_the_gate(status: dict[str, Any]) ->
     assert isinstance(found, ImageError)
     assert "platform" in found.what
     assert "PAUDE_PLATFORM" in found.hint
+
+
+def test_an_event_of_an_earlier_stateful_set_of_that_name_does_not_count() -> None:
+    about = {"involvedObject": {"kind": "StatefulSet", "name": "paude-x", "uid": "old"}}
+    of_pod = {"involvedObject": {"kind": "Pod", "name": "paude-x-0", "uid": "any"}}
+    names = {"paude-x", "paude-x-0"}
+
+    assert not concerns(about, names, {"metadata": {"uid": "new"}})
+    assert concerns(about, names, {"metadata": {"uid": "old"}})
+    assert concerns(about, names, None)
+    assert concerns(of_pod, names, {"metadata": {"uid": "new"}})
+    assert not concerns(of_pod, {"paude-y"}, None)

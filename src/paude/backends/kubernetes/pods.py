@@ -34,6 +34,11 @@ class Pod:
         return tunnel_to(self.cluster, self.name)
 
 
+def session_objects(session: str) -> frozenset[str]:
+    """The names that events of the session's pod bear."""
+    return frozenset({resource_name(session), pod_name(session)})
+
+
 def pod_name(session: str) -> str:
     """The one pod of a session."""
     return f"{resource_name(session)}-0"
@@ -79,11 +84,12 @@ async def until(cluster: Cluster, session: str, wanted: Callable[[Object], T | N
 async def _event_failure(cluster: Cluster, session: str) -> PaudeError:
     """Tell news of the session's objects until one is a failure. Events of an earlier try do not count."""
     since = datetime.now(UTC).timestamp() - 2
-    mine = {resource_name(session), pod_name(session)}
+    # Stamps are whole seconds, and a start may follow one that failed within them: its StatefulSet was another.
+    current = await cluster.get("StatefulSet", resource_name(session))
     told: set[str] = set()
     async for change in cluster.watch("Event"):
         event = change.object
-        if (event.get("involvedObject") or {}).get("name") not in mine or _when(event) < since:
+        if not reasons.concerns(event, session_objects(session), current) or _when(event) < since:
             continue
         if failure := reasons.event_failure(event):
             return failure

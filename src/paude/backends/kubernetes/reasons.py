@@ -7,7 +7,7 @@ what cannot is an error.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from paude.backends.kubernetes import status
@@ -119,6 +119,16 @@ def deployment_failure(deployment: Object) -> PaudeError | None:
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True" and "forbidden" in message:
             return status.forbidden(message, "create the pod of the proxy")
     return None
+
+
+def concerns(event: Object, names: Collection[str], stateful_set: Object | None) -> bool:
+    """Whether an event is about one of these objects, and not about an earlier StatefulSet of the same name."""
+    about = event.get("involvedObject") or {}
+    if about.get("name") not in names:
+        return False
+    if about.get("kind") != "StatefulSet" or stateful_set is None:
+        return True
+    return bool(about.get("uid") == stateful_set["metadata"]["uid"])
 
 
 def event_failure(event: Object) -> PaudeError | None:
