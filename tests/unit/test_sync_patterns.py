@@ -32,6 +32,8 @@ TABLE = [
     ("?", "é", False, True),
     ("[", "[", False, False),
     ("a\\", "a", False, False),
+    ("[z-a]", "a", False, False),
+    ("x/[9-0]*", "x/5", False, False),
 ]
 
 

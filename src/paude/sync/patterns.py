@@ -100,7 +100,7 @@ def _normal(body: str) -> str:
 def _valid(body: str) -> bool:
     """A pattern that cannot be read matches nothing, in git as here."""
     try:
-        _regex(body)
+        re.compile(_regex(body))
     except (ValueError, re.error):
         return False
     return bool(body.strip("/"))
