@@ -185,6 +185,14 @@ async def test_a_black_hole_is_noticed_within_the_allowance_once_suspected():
         assert "moves" in caught.value.why
 
 
+async def test_a_stream_that_is_over_may_be_suspected():
+    async with through_a_relay() as (link, stream):
+        link.cut()
+        with pytest.raises(ConnectionLost), anyio.fail_after(5):
+            await stream.receive()
+        stream.suspect(0.2)
+
+
 async def test_a_living_stream_survives_suspicion():
     async with program(echo) as port, kubelet({PORT: port}) as peer, await dialer(peer).dial(PORT) as stream:
         for _ in range(3):

@@ -102,7 +102,9 @@ class WatchedConnection(ClientConnection):
             raise self.close_exc from exc
 
     def suspect(self, allowance: float) -> None:
-        """Ask now, and give it `allowance` seconds."""
+        """Ask now, and give it `allowance` seconds. One that is over already has nobody to ask."""
+        if self.protocol.state is State.CLOSED:
+            return
         self._liveness.suspect(self.loop.time(), allowance)
         self._timer.cancel()
         self._look()
@@ -126,7 +128,7 @@ class WatchedConnection(ClientConnection):
             self.verdict = "nothing moves any more"
             self.transport.abort()
             return
-        if verdict is Verdict.PING and not self.protocol.close_expected():
+        if verdict is Verdict.PING and self.protocol.state is State.OPEN:
             self.protocol.send_ping(b"")
             self.send_data()
         self._timer = self.loop.call_later(self._liveness.pause, self._look)
@@ -157,7 +159,7 @@ def _outgoing(sock: Any) -> int:
         return 0
     try:
         return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), _TIOCOUTQ, b"\0\0\0\0"))[0])
-    except OSError:
+    except (OSError, ValueError):  # the second for a socket that is closed
         return 0
 
 
