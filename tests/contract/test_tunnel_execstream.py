@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +15,12 @@ from anyio.abc import ByteStream
 
 from paude.backends.podman.reasons import tunnel_failure
 from paude.errors import ConnectionLost, SessionGone
+from paude.ssh.connection import connected
+from paude.ssh.keys import generate
 from paude.tunnel.execstream import ExecStream, ExecStreams
+from paude.tunnel.local import LocalStream
 from paude.tunnel.ready import dial_when_ready
+from paude.tunnel.relay import pump
 
 PORT = 2222
 
@@ -93,6 +98,26 @@ async def test_a_container_that_does_not_exist_is_gone_and_says_so() -> None:
     async with await opened("sh", "-c", said) as stream:
         with pytest.raises(SessionGone, match="no such container"):
             await stream.receive()
+
+
+async def test_what_a_command_fails_with_ends_what_is_joined_to_it() -> None:
+    near, far = socket.socketpair()
+    said = 'read -r _; echo "no such container" >&2; exit 125'
+    with near:
+        near.sendall(b"x\n")
+        error = await pump(await opened("sh", "-c", said), await LocalStream.over(far))
+    assert isinstance(error, SessionGone)
+
+
+async def test_a_connection_over_a_command_that_fails_says_what_that_means() -> None:
+    keys = generate("x")
+    with pytest.raises(SessionGone):
+        async with connected(
+            await opened("sh", "-c", 'echo "no such container" >&2; exit 125'),
+            key=keys.private_openssh,
+            host_key=keys.public_openssh,
+        ):
+            pass
 
 
 async def test_a_container_that_does_not_run_may_come_back() -> None:

@@ -203,11 +203,11 @@ class _Way:
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
-        self.lost: ConnectionLost | None = None
+        self.lost: PaudeError | None = None
 
     async def run(self, far: socket.socket) -> None:
         error = await pump(await LocalStream.over(far), self._stream)
-        self.lost = error if isinstance(error, ConnectionLost) else None
+        self.lost = error if isinstance(error, PaudeError) else None
 
 
 _SETTINGS: dict[str, Any] = {

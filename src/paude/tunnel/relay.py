@@ -5,6 +5,8 @@ from __future__ import annotations
 import anyio
 from anyio.abc import ByteStream
 
+from paude.errors import PaudeError
+
 LINGER_S = 5.0
 _CHUNK = 64 * 1024
 
@@ -59,7 +61,7 @@ async def _carry(source: ByteStream, sink: ByteStream, rest: _Rest) -> None:
     except anyio.EndOfStream:
         rest.ended()
         await _say_eof(sink)
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError) as exc:
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError, PaudeError) as exc:
         rest.broke(exc)
 
 
