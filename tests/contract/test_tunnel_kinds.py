@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio.abc import ByteStream
 
@@ -48,6 +49,18 @@ def carry(source, sink):
     sink.shutdown(socket.SHUT_WR)
 threading.Thread(target=carry, args=(near, far)).start()
 carry(far, near)
+"""
+# One that resets its connection at the first byte, lives on, and says why.
+RESETTER = """
+import signal, socket, struct, sys
+listener = socket.create_server(("127.0.0.1", 0))
+print(f"Forwarding from 127.0.0.1:{listener.getsockname()[1]} -> 2222", flush=True)
+near, _ = listener.accept()
+near.recv(1)
+print("lost connection to pod", file=sys.stderr, flush=True)
+near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+near.close()
+signal.pause()
 """
 
 
@@ -246,3 +259,26 @@ async def test_a_program_that_is_killed_ends_the_stream(kind: Kind):
             os.kill(pid, 9)
             with pytest.raises((anyio.EndOfStream, ConnectionLost)):
                 await stream.receive()
+
+
+async def test_a_program_that_breaks_off_tells_reader_and_writer_alike_why():
+    way = PortForwardCommand(lambda _: [sys.executable, "-c", RESETTER], lambda: dict(os.environ), lost)
+
+    async def reader() -> None:
+        with pytest.raises(ConnectionLost, match="lost connection to pod"):
+            await stream.receive()
+
+    async def write() -> None:
+        while True:
+            await stream.send(b"x")
+            await anyio.lowlevel.checkpoint()
+
+    async def writer() -> None:
+        with pytest.raises(ConnectionLost, match="lost connection to pod"):
+            await write()
+
+    async with await way.dial(PORT) as stream:
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(reader)
+                tasks.start_soon(writer)

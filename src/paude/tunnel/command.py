@@ -97,6 +97,8 @@ class _Heard:
 
     def __init__(self, child: Process) -> None:
         self.child = child
+        self._complaint = b""
+        self._reading = anyio.Lock()  # reader and writer of the stream may both want to know
 
     async def until(self, wanted: re.Pattern[bytes]) -> re.Match[bytes] | None:
         """The first line like `wanted`; None when the output ends without one."""
@@ -112,14 +114,14 @@ class _Heard:
     async def complaint(self) -> str:
         """What it wrote to its standard error so far, made safe."""
         assert self.child.stderr is not None
-        said = b""
-        with anyio.move_on_after(_COMPLAINT_S):
-            try:
-                while True:
-                    said = (said + await self.child.stderr.receive())[-_WORDS:]
-            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
-                pass
-        return clean(said.decode("utf-8", "replace")).strip()
+        async with self._reading:
+            with anyio.move_on_after(_COMPLAINT_S):
+                try:
+                    while True:
+                        self._complaint = (self._complaint + await self.child.stderr.receive())[-_WORDS:]
+                except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                    pass
+        return clean(self._complaint.decode("utf-8", "replace")).strip()
 
 
 _COMPLAINT_S = 0.3  # a program that lives says no end
