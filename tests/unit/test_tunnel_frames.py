@@ -71,8 +71,9 @@ def test_byte_by_byte(conversation):
         (b"\x81\x01x", "kind 1"),
         (b"\x80\x01x", "kind 0"),
         (b"\x02\x01x\x82\x01y", "kind 2"),
+        (b"\x89\x7f" + (1 << 40).to_bytes(8, "big"), "too long"),
     ],
-    ids=["masked", "compressed", "text", "a continuation of nothing", "a message in a message"],
+    ids=["masked", "compressed", "text", "a continuation of nothing", "a message in a message", "a long ping"],
 )
 def test_what_a_server_must_not_send_breaks_off(raw: bytes, why: str):
     with pytest.raises(BadFrame, match=why):

@@ -62,6 +62,8 @@ class ServerFrames:
                 return
             opcode, final, begin, length = found
             if opcode & _CONTROL:
+                if length > _SHORT:
+                    raise BadFrame("a control frame that is too long")
                 if begin + length > len(view):
                     self._rest = bytes(view[at:])
                     return
