@@ -139,6 +139,23 @@ async def test_a_refusal_is_named_and_tried_once(code: int, error: type[Exceptio
         assert len(peer.requests) == 1
 
 
+async def test_a_refusal_whose_last_words_come_late_is_read_to_its_end():
+    async def refuse(stream: SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 17\r\n\r\nbecause I ")
+            await anyio.wait_all_tasks_blocked()
+            await stream.send(b"say")
+            await anyio.wait_all_tasks_blocked()
+            await stream.send(b" so.")
+            await anyio.sleep_forever()
+
+    async with program(refuse) as port:
+        way = PodPortForward(Access(f"http://127.0.0.1:{port}", "good"), "work", "paude-x-0")
+        with pytest.raises(Forbidden, match="because I say so"), anyio.fail_after(5):
+            await way.dial(PORT)
+
+
 async def test_missing_rights_are_named_with_verb_and_resource():
     async with kubelet({}) as peer:
         peer.refuse = (403, "no")

@@ -51,6 +51,7 @@ class WatchedConnection(ClientConnection):
         super().connection_made(transport)
         self._frames = ServerFrames()
         self._head = b""
+        self._refused = False
         self._paused_reading = False
         self._handed = 0
         self._liveness = Liveness(self.loop.time())
@@ -112,7 +113,8 @@ class WatchedConnection(ClientConnection):
     def _greeted(self, data: bytes) -> bytes:
         """Give the library the answer to the handshake and nothing after it; what came after it."""
         self._head += data
-        if len(self._head) > len(_SWITCHING) and not self._head.startswith(_SWITCHING):
+        self._refused = self._refused or not self._head.startswith(_SWITCHING[: len(self._head)])
+        if self._refused:
             data, self._head = self._head, b""
             super().data_received(data)
             return b""
