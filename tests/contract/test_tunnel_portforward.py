@@ -156,6 +156,19 @@ async def test_a_refusal_whose_last_words_come_late_is_read_to_its_end():
             await way.dial(PORT)
 
 
+async def test_a_redirect_is_not_followed():
+    async def redirect(stream: SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            where = f"ws://127.0.0.1:{peer.port}/elsewhere"
+            await stream.send(f"HTTP/1.1 302 Found\r\nLocation: {where}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    async with kubelet({}) as peer, program(redirect) as port:
+        with pytest.raises(ConnectionLost, match="302"):
+            await dialer(peer, server=f"http://127.0.0.1:{port}").dial(PORT)
+        assert not peer.requests
+
+
 async def test_missing_rights_are_named_with_verb_and_resource():
     async with kubelet({}) as peer:
         peer.refuse = (403, "no")

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
-from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.typing import Origin
 
 from paude.process import clean
-from paude.tunnel.portforward import ApiAccess, options
+from paude.tunnel.portforward import ApiAccess, Connect, options
 
 _WATCH = "watch=1&timeoutSeconds=1"
 
@@ -43,7 +42,7 @@ async def passage(access: ApiAccess, namespace: str) -> Passage:
     url = f"{scheme}://{server.netloc}{server.path.rstrip('/')}/api/v1/namespaces/{namespace}/pods?{_WATCH}"
     try:
         # Go's library refuses a request without an origin, whatever that is.
-        async with connect(url, origin=Origin(access.server), **options(access)):
+        async with Connect(url, origin=Origin(access.server), **options(access)):
             return Passage(Verdict.OPEN)
     except InvalidStatus as exc:
         return judge(exc.response.status_code)

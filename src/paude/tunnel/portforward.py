@@ -77,7 +77,7 @@ class PodPortForward:
         raise AssertionError("unreachable")
 
     async def _open(self, access: ApiAccess, port: int) -> ByteStream:
-        connection = await connect(
+        connection = await Connect(
             self._url(access, port),
             subprotocols=[_PROTOCOL],
             create_connection=PortForwardConnection,
@@ -102,6 +102,14 @@ class PodPortForward:
         if code == 404:
             return SessionGone(f"the pod {self.pod} is gone", why=reason)
         return ConnectionLost("the cluster refused the tunnel", why=f"{code}: {reason}")
+
+
+class Connect(connect):
+    """Goes where it was told to and nowhere else: an API server redirects no WebSocket, and credentials go along."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        """The answer itself."""
+        return exc
 
 
 class PortForwardConnection(WatchedConnection):
