@@ -154,9 +154,7 @@ async def _end(child: Process) -> None:
         if child.returncode is None:
             _signal(child, signal.SIGKILL)
             await child.wait()
-    for stream in (child.stdin, child.stdout, child.stderr):
-        if stream is not None:
-            await stream.aclose()
+    await child.aclose()  # its pipes too, which a grandchild may hold
 
 
 def _signal(child: Process, number: signal.Signals) -> None:
