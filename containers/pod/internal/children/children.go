@@ -12,6 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// longestOutput is how much of a command's output is kept, in bytes. The refs of the largest repositories fit in.
+const longestOutput = 16 << 20
+
 // Table knows the running children. There is one per process, since it collects all of them.
 type Table struct {
 	mutex   sync.Mutex
@@ -66,13 +69,15 @@ func (t *Table) Run(command *exec.Cmd) (string, unix.WaitStatus, error) {
 	return t.finish(child, reader)
 }
 
-// A daemon started by the command may keep the pipe open, so its output ends with the command.
+// A daemon started by the command may keep the pipe open, so its output ends with the command. What is more than the
+// limit is read and dropped: a command that nobody listens to would never end.
 func (t *Table) finish(child *Child, reader *os.File) (string, unix.WaitStatus, error) {
 	var output bytes.Buffer
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		_, _ = io.Copy(&output, io.LimitReader(reader, 1<<20))
+		_, _ = io.Copy(&output, io.LimitReader(reader, longestOutput))
+		_, _ = io.Copy(io.Discard, reader)
 	}()
 	status := <-child.done
 	_ = reader.SetReadDeadline(soon())
