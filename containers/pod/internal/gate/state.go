@@ -76,6 +76,9 @@ func newState(keeper *metadata.Keeper) *State {
 	} else {
 		_ = mark.Remove(paths.ImageReady)
 	}
+	if mark.Exists(paths.Leave) { // a gate that was started again beside a running agent
+		state.begins()
+	}
 	state.decide()
 	return state
 }
@@ -110,9 +113,6 @@ func (s *State) decide() {
 
 func (s *State) giveLeave() {
 	if mark.Exists(paths.Leave) {
-		if s.life.Busy.IsZero() { // a gate that was started again beside a running agent
-			s.begins()
-		}
 		return
 	}
 	s.begins()
