@@ -44,6 +44,7 @@ func Main([]string) int {
 	state := newState(keeper)
 	go answerAll(ctx, listener, state)
 	if err = openDoor(ctx, table); err != nil {
+		state.Unattended(err)
 		return say.Fatal("%v", err)
 	}
 	if !settings.Off {

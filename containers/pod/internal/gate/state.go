@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"fmt"
 	"os"
 	"sync"
 
@@ -137,6 +138,14 @@ func (s *State) takeLeave(reason string) {
 		return
 	}
 	say.Line("leave taken away: %s", reason)
+}
+
+// Unattended takes leave away when the gate cannot serve: an agent that sits on the gate's port, or has used up what
+// the gate needs to begin, would run on with nobody to look at the fence. The next gate gives leave again.
+func (s *State) Unattended(why error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.takeLeave(fmt.Sprintf("the gate cannot serve: %v", why))
 }
 
 // Seeded remembers that the workspace is whole. The mark reaches the disk after the files it speaks of.
