@@ -43,10 +43,11 @@ func listen() (net.Listener, error) {
 }
 
 func answerAll(ctx context.Context, listener net.Listener, state *State) {
-	for {
+	for ctx.Err() == nil {
 		connection, err := listener.Accept()
 		if err != nil {
-			return
+			time.Sleep(10 * time.Millisecond) // out of descriptors, or at the end
+			continue
 		}
 		go answer(ctx, connection, state)
 	}
