@@ -20,20 +20,17 @@ const (
 	account = root + "/instance/service-accounts/default"
 	email   = "default"
 	again   = time.Second
+	// idle is how long a connection is kept on which nothing is asked: it holds a place.
+	idle = time.Minute
 )
 
 // Serve answers at `address` until the context ends. It may have to wait: whoever shares this network could sit there.
 func Serve(ctx context.Context, address string, keeper *Keeper) {
-	server := &http.Server{Handler: handler(keeper), ReadHeaderTimeout: patience, MaxHeaderBytes: 16 << 10}
-	go func() {
-		<-ctx.Done()
-		_ = server.Close()
-	}()
 	told := false
 	for ctx.Err() == nil {
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 		if err == nil {
-			_ = server.Serve(listener)
+			serve(ctx, listener, keeper)
 			return
 		}
 		if !told {
@@ -45,6 +42,14 @@ func Serve(ctx context.Context, address string, keeper *Keeper) {
 		case <-time.After(again):
 		}
 	}
+}
+
+func serve(ctx context.Context, listener net.Listener, keeper *Keeper) {
+	server := &http.Server{
+		Handler: handler(keeper), ReadHeaderTimeout: patience, IdleTimeout: idle, MaxHeaderBytes: 16 << 10,
+	}
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	_ = server.Serve(boundedBy(listener, places))
 }
 
 func handler(keeper *Keeper) http.Handler {
