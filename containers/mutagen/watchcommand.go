@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +34,9 @@ func printChanges(root string) error {
 	err := watch.Local(context.Background(), root, all, changed, armed)
 	if errors.Is(err, watch.ErrLimit) {
 		say("polling")
-		select {} // its end would be taken for a broken connection
+		for { // its end would be taken for a broken connection, and with nothing to wait for Go ends it as deadlocked
+			time.Sleep(time.Hour)
+		}
 	}
 	return err
 }

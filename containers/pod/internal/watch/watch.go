@@ -27,7 +27,9 @@ func follow(root string, skip skip) int {
 	if err != nil {
 		say.Line("watch: %v", err)
 		fmt.Println("polling")
-		select {} // ends with the connection
+		for { // ends with the connection; with nothing to wait for Go would take it for a deadlock
+			time.Sleep(time.Hour)
+		}
 	}
 	told := tree.complete
 	fmt.Println(mood(told))
