@@ -84,7 +84,7 @@ func (m *Mover) recover() error {
 		}
 		m.recoverOne(at, one)
 	}
-	if names, err := os.ReadDir(m.place.directory); err == nil && len(names) <= 1 {
+	if m.place.empty() {
 		return os.RemoveAll(m.place.directory)
 	}
 	return nil

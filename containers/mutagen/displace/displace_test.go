@@ -176,6 +176,26 @@ func TestWhatAKilledProcessHadTakenComesBack(t *testing.T) {
 	}
 }
 
+func TestAJournalThatAFullDiskCutIsReadAllTheSame(t *testing.T) {
+	m := mover(t)
+	write(t, filepath.Join(m.place.directory, journalName), `{"Number":1,"Path":"cut`)
+	write(t, filepath.Join(m.place.directory, "3"), "of a line that is lost")
+	taken, err := m.place.note("f", file("old"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, taken, "mine")
+
+	killed := &Mover{root: m.root, place: place{directory: m.place.directory}, provider: m.provider, look: m.look, mode: m.mode, log: t.Logf}
+	if err := killed.recover(); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, filepath.Join(m.root, "f"), "mine")
+	if _, err := killed.place.note("g", file("old"), nil); err != nil || killed.place.count != 4 {
+		t.Fatalf("number %d is given again (%v)", killed.place.count, err)
+	}
+}
+
 func TestWhatCameAndWasEditedAtOnceLiesBesideTheOther(t *testing.T) {
 	m := mover(t)
 	write(t, filepath.Join(m.root, "f"), "theirs, edited")

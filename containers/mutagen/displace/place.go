@@ -1,12 +1,14 @@
 package displace
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -67,7 +69,8 @@ func (p *place) note(path string, old, new *core.Entry) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = p.journal.Write(append(line, '\n'))
+	// On a line of its own, also behind one that a full disk has cut.
+	_, err = p.journal.Write(slices.Concat([]byte("\n"), line, []byte("\n")))
 	return p.of(p.count), err
 }
 
@@ -85,7 +88,7 @@ func (p *place) clear() {
 	if p.journal == nil {
 		return
 	}
-	if names, err := os.ReadDir(p.directory); err != nil || len(names) > 1 {
+	if !p.empty() {
 		return
 	}
 	p.journal.Close()
@@ -93,29 +96,36 @@ func (p *place) clear() {
 	os.RemoveAll(p.directory)
 }
 
-// left reads the journal of a process that was killed.
+// empty says that nothing lies here but the journal.
+func (p *place) empty() bool {
+	names, err := os.ReadDir(p.directory)
+	return err == nil && !slices.ContainsFunc(names, func(e fs.DirEntry) bool { return e.Name() != journalName })
+}
+
+// left reads the journal of a process that was killed. A line that was cut tells nothing: before it was whole, nothing
+// was taken. No number is given again of which something lies here still.
 func (p *place) left() ([]taken, error) {
-	file, err := os.Open(filepath.Join(p.directory, journalName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	data, err := os.ReadFile(filepath.Join(p.directory, journalName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	defer file.Close()
 	var found []taken
-	for lines := json.NewDecoder(file); ; {
+	for _, line := range bytes.Split(data, []byte("\n")) {
 		var one taken
-		err := lines.Decode(&one)
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return found, nil
+		if json.Unmarshal(line, &one) == nil && one.Old != nil {
+			found = append(found, one)
 		}
-		if err != nil {
-			return found, err
-		}
-		found = append(found, one)
-		p.count = max(p.count, one.Number)
 	}
+	entries, err := os.ReadDir(p.directory)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if number, err := strconv.Atoi(entry.Name()); err == nil {
+			p.count = max(p.count, number)
+		}
+	}
+	return found, nil
 }
 
 func moveOrCopy(from, to string) error {
