@@ -62,6 +62,7 @@ func addresses() []string {
 	return found
 }
 
+// resolvers leaves out an address with a zone: no other pod has that link, and squid would expand the `%` in its page.
 func resolvers(resolv io.Reader) []string {
 	found := []string{}
 	lines := bufio.NewScanner(resolv)
@@ -70,7 +71,7 @@ func resolvers(resolv io.Reader) []string {
 		if len(words) < 2 || words[0] != "nameserver" {
 			continue
 		}
-		if _, err := netip.ParseAddr(words[1]); err == nil {
+		if address, err := netip.ParseAddr(words[1]); err == nil && address.Zone() == "" {
 			found = append(found, words[1])
 		}
 	}
