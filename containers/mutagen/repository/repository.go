@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -147,14 +148,15 @@ func read(directory, name string) string {
 		return ""
 	}
 	defer root.Close()
-	if facts, err := root.Stat(name); err != nil || !facts.Mode().IsRegular() {
-		return ""
-	}
-	file, err := root.Open(name)
+	// Looked at when it is open: the agent could put a pipe there in between, which would be waited for.
+	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return ""
 	}
 	defer file.Close()
+	if facts, err := file.Stat(); err != nil || !facts.Mode().IsRegular() {
+		return ""
+	}
 	data, err := io.ReadAll(io.LimitReader(file, longestFile))
 	if err != nil && !errors.Is(err, io.EOF) {
 		return ""

@@ -2,10 +2,12 @@ package repository
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
@@ -129,5 +131,15 @@ func TestATreeCarriesTheHeadAndLosesItAgain(t *testing.T) {
 	sent.Contents[carrier].Target = "nonsense \x1b[2J"
 	if got, told := Take(sent); told.Known() || len(got.Contents) != 1 {
 		t.Errorf("%+v", told)
+	}
+}
+
+func TestAPipeInPlaceOfHeadIsNotWaitedFor(t *testing.T) {
+	root := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(root, ".git"), 0o755), syscall.Mkfifo(filepath.Join(root, ".git", "HEAD"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if head := (Repository{Root: root, Far: true}).Head(); head.Known() {
+		t.Fatalf("%+v", head)
 	}
 }
