@@ -23,7 +23,9 @@ type Keeper struct {
 	files []string
 	ask   asker
 
-	mutex   sync.Mutex
+	renewing sync.Mutex // held for as long as a token service takes to answer
+
+	mutex   sync.Mutex // of what is known
 	now     token
 	life    time.Duration
 	read    string // the credentials that the token was made of
@@ -38,14 +40,14 @@ func NewKeeper(proxy, authorities string, files ...string) *Keeper {
 
 // Token gives one that has some life left, renewed if that takes it. Callers wait for one another: the first renews.
 func (k *Keeper) Token(ctx context.Context) (string, time.Time, error) {
-	k.mutex.Lock()
-	defer k.mutex.Unlock()
+	k.renewing.Lock()
+	defer k.renewing.Unlock()
 	text, err := k.credentials()
 	if err != nil {
 		return "", time.Time{}, k.failed(err)
 	}
-	if k.read == string(text) && time.Until(k.now.expires) > min(margin, k.life/4) {
-		return k.now.value, k.now.expires, nil
+	if known, good := k.known(string(text)); good {
+		return known.value, known.expires, nil
 	}
 	found, err := parse(text)
 	if err != nil {
@@ -55,19 +57,32 @@ func (k *Keeper) Token(ctx context.Context) (string, time.Time, error) {
 	if err != nil {
 		return "", time.Time{}, k.failed(err)
 	}
-	k.now, k.life, k.read, k.failure = renewed, time.Until(renewed.expires), string(text), ""
+	k.keep(renewed, string(text))
 	return renewed.value, renewed.expires, nil
 }
 
+// known gives the token made of these credentials, and whether it has some life left.
+func (k *Keeper) known(credentials string) (token, bool) {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	return k.now, k.read == credentials && time.Until(k.now.expires) > min(margin, k.life/4)
+}
+
+func (k *Keeper) keep(renewed token, credentials string) {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	k.now, k.life, k.read, k.failure = renewed, time.Until(renewed.expires), credentials, ""
+}
+
 func (k *Keeper) failed(err error) error {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	k.failure = err.Error()
 	return err
 }
 
-// Standing tells how it stands.
+// Standing tells how it stands. It waits for no token service: the gate's every answer to the laptop has it.
 func (k *Keeper) Standing() Standing {
-	k.mutex.Lock()
-	defer k.mutex.Unlock()
 	text, err := k.credentials()
 	if err != nil {
 		return Standing{}
@@ -76,12 +91,12 @@ func (k *Keeper) Standing() Standing {
 	if err != nil {
 		return Standing{Kind: "unknown", Failure: err.Error()}
 	}
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	return Standing{Kind: found.Type, Expires: k.now.expires, Failure: k.failure}
 }
 
 func (k *Keeper) project() string {
-	k.mutex.Lock()
-	defer k.mutex.Unlock()
 	if text, err := k.credentials(); err == nil {
 		if found, err := parse(text); err == nil {
 			return found.project()

@@ -275,3 +275,22 @@ func TestNothingOfTheLoginIsAnswered(t *testing.T) {
 		}
 	}
 }
+
+func TestHowItStandsIsToldWhileATokenServiceThinks(t *testing.T) {
+	asked, told := make(chan struct{}), make(chan struct{})
+	slow := &service{Server: httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(asked)
+		<-told
+	}))}
+	defer slow.Close()
+	keeper, _ := slow.keeper(t, slow.user())
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	go func() { _, _, _ = keeper.Token(ctx) }()
+	<-asked
+	standing := keeper.Standing()
+	close(told)
+	if standing.Kind != "authorized_user" || standing.Failure != "" {
+		t.Fatalf("it was waited for: %+v", standing)
+	}
+}
