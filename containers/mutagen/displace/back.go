@@ -85,7 +85,7 @@ func (m *Mover) recover() error {
 		m.recoverOne(at, one)
 	}
 	if m.place.empty() {
-		return os.RemoveAll(m.place.directory)
+		m.place.remove()
 	}
 	return nil
 }

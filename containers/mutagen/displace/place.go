@@ -93,7 +93,14 @@ func (p *place) clear() {
 	}
 	p.journal.Close()
 	p.journal, p.count = nil, 0
-	os.RemoveAll(p.directory)
+	p.remove()
+}
+
+// remove takes away the journal and the directory, and nothing else: the end of a connection that broke may still be at
+// work here.
+func (p *place) remove() {
+	os.Remove(filepath.Join(p.directory, journalName))
+	os.Remove(p.directory)
 }
 
 // empty says that nothing lies here but the journal.
