@@ -22,6 +22,7 @@ from paude.ssh.session_keys import SessionKeys
 REDACTED = "(redacted)"
 # On OpenShift the registry is found by asking the cluster.
 _REGISTRY = RegistryTarget("registry.invalid")
+_ONCE_BUILT = "TAG-ONCE-BUILT"
 
 
 async def objects(request: Request, *, ids_assigned: bool) -> list[Object]:
@@ -64,7 +65,9 @@ def _specs(request: Request) -> tuple[ImageSpec, ImageSpec, ImageSpec]:
 
 async def _image(request: Request, spec: ImageSpec) -> str:
     target = request.registry or _REGISTRY
-    return str(target.pull_reference(spec.name, await tag_of(spec, request.build)))
+    # What the workspace builds has a name once it is built, and nobody was asked whether it may be.
+    tag = await tag_of(spec, request.build) if spec.own is None else _ONCE_BUILT
+    return str(target.pull_reference(spec.name, tag))
 
 
 def _namespace(request: Request) -> str:
