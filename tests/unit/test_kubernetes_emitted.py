@@ -23,7 +23,7 @@ async def test_what_the_workspace_wants_to_build_is_not_built_for_a_print(
     (workspace / ".devcontainer/Dockerfile").write_text("FROM scratch\n")
     (workspace / ".devcontainer/devcontainer.json").write_text(json.dumps({"build": {"dockerfile": "Dockerfile"}}))
     programs.mkdir()
-    (programs / "podman").write_text(f"#!/bin/sh\necho \"$@\" >> {ran}\nexit 1\n")
+    (programs / "podman").write_text(f'#!/bin/sh\necho "$@" >> {ran}\nexit 1\n')
     (programs / "podman").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     paths = Paths(*(tmp_path / part for part in ("state", "run", "config", "cache")))

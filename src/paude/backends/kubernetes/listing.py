@@ -18,15 +18,18 @@ MINE = "app.kubernetes.io/managed-by=paude"
 
 
 async def sessions(cluster: Cluster) -> list[Listed]:
-    """Every session of the connection's namespace."""
+    """Every session of the connection's namespace. Raises Forbidden, LoginExpired or ConnectionLost."""
     found: dict[str, list[Object]] = {}
 
     async def fetch(kind: str, selector: str) -> None:
         found[kind] = await cluster.list(kind, selector)
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(fetch, "ConfigMap", f"{MINE},app.kubernetes.io/component=anchor")
-        tasks.start_soon(fetch, "Pod", f"{MINE},app.kubernetes.io/component=agent")
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fetch, "ConfigMap", f"{MINE},app.kubernetes.io/component=anchor")
+            tasks.start_soon(fetch, "Pod", f"{MINE},app.kubernetes.io/component=agent")
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group
     pods = {session_uid(pod): pod for pod in found["Pod"]}
     return [_listed(anchor, pods.get(session_uid(anchor)), cluster) for anchor in found["ConfigMap"]]
 
