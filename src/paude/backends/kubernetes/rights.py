@@ -60,10 +60,13 @@ async def missing(cluster: Cluster, rules: Sequence[Rule]) -> tuple[Rule, ...]:
             if not await allowed(cluster, rule.group, rule.resource, verb):
                 lacking.add((rule.group, rule.resource, verb))
 
-    async with anyio.create_task_group() as tasks:
-        for rule in rules:
-            for verb in rule.verbs:
-                tasks.start_soon(ask, rule, verb)
+    try:
+        async with anyio.create_task_group() as tasks:
+            for rule in rules:
+                for verb in rule.verbs:
+                    tasks.start_soon(ask, rule, verb)
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group
     found = (Rule(r.group, r.resource, tuple(v for v in r.verbs if (r.group, r.resource, v) in lacking)) for r in rules)
     return tuple(rule for rule in found if rule.verbs)
 
