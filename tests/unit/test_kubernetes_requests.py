@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api_server import FORBIDDEN, VERSION, Answer, connection, serving
-from paude.backends.kubernetes import listing, rights
+from paude.backends.kubernetes import listing, proxies, rights
+from paude.backends.kubernetes.namespaces import Namespace
+from paude.egress.allowlist import Allowlist
+from paude.egress.company import Company
 from paude.errors import Forbidden
 
 pytestmark = pytest.mark.anyio
@@ -32,3 +36,29 @@ async def test_rights_that_may_not_be_asked_for_are_an_error_of_paudes(tmp_path:
         async with connection(url, tmp_path) as cluster:
             with pytest.raises(Forbidden):
                 await rights.missing(cluster, rights.NEEDED)
+
+
+async def test_a_proxy_is_made_once_the_login_that_its_image_is_pulled_with_is_there(tmp_path: Path) -> None:
+    made: list[str] = []
+    other = threading.Event()
+    up = {"status": {"availableReplicas": 1, "updatedReplicas": 1}}
+
+    def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
+        if method == "POST":
+            if body["kind"] == "Secret":
+                other.wait(0.3)  # the longer the login takes, the surer whatever does not wait for it comes first
+            else:
+                other.set()
+            made.append(body["kind"])
+            return 201, body
+        items = [{"metadata": {"name": "paude-proxy"}, **up}] if "/deployments" in path else []
+        return 200, {**VERSION, "items": items, "metadata": {"resourceVersion": "1"}}
+
+    source = proxies.Source("registry.test/paude-proxy:1", (), {".dockerconfigjson": b"{}"})
+    with serving(answer) as url:
+        async with connection(url, tmp_path) as cluster:
+            namespace = Namespace(cluster, "work", ids_assigned=False)
+            await proxies.roll_out(namespace, Allowlist(("a.test",)), Company(), source)
+
+    assert made[0] == "Secret"
+    assert set(made[1:]) == {"ConfigMap", "NetworkPolicy", "Deployment"}

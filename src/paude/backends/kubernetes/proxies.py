@@ -38,9 +38,11 @@ async def roll_out(
     """The proxy of a list, ready; one that is there already is found warm."""
     digest = squid.identity(allowlist, squid.Options.of(company))
     made = objects(namespace.name, allowlist, company, source, ids_assigned=namespace.ids_assigned, settings=settings)
-    login = [pull.proxy_secret(digest, source.login)] if source.login is not None else []
+    if source.login is not None:
+        # Before the pod: a kubelet that does not find it pulls without, and a refused pull ends the start.
+        await ownership.ensure_shared(namespace.cluster, pull.proxy_secret(digest, source.login))
     async with anyio.create_task_group() as tasks:
-        for obj in (*login, *made):
+        for obj in made:
             tasks.start_soon(ownership.ensure_shared, namespace.cluster, obj)
     await pods.until_available(namespace.cluster, made[-1])
 
