@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paude.errors import SettingsError
-from paude.images import context
+from paude.images import context, tidy
+from paude.images.build import BuildSettings, on_its_base
 from paude.images.project import OwnBuild, Project, of_devcontainer, own_build, plain_json
 
 PLACE = ".devcontainer/devcontainer.json"
@@ -155,3 +157,24 @@ def test_what_paude_json_says_hides_what_devcontainer_json_says() -> None:
     assert (over.base, over.build, over.packages, over.setup) == ("", own, ("tree",), ("s",))
     assert over.environment == {"A": "2", "B": "1"}
     assert over.notes == ("n",)
+
+
+@pytest.mark.anyio
+async def test_the_projects_build_is_marked_so_that_what_it_leaves_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, programs = tmp_path / "said", tmp_path / "bin"
+    programs.mkdir()
+    podman = (
+        f'echo "$@" >> {said}; for word; do [ "$before" = --iidfile ] && echo sha256:12 > $word; before=$word; done'
+    )
+    (programs / "podman").write_text(f"#!/bin/sh\n{podman}\n")
+    (programs / "podman").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "Containerfile").write_text("FROM x")
+    spec = context.ImageSpec("paude-agent", (), own=own_build(tmp_path, "Containerfile"))
+
+    built = await on_its_base(spec, BuildSettings(tmp_path, tmp_path))
+
+    assert (built.base, built.own) == ("localhost/paude-base-of-project:12", None)
+    assert f"--build-arg {tidy.MARK}={os.getpid()}-" in said.read_text().splitlines()[0]

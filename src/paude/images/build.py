@@ -103,17 +103,14 @@ async def on_its_base(image: ImageSpec, settings: BuildSettings) -> ImageSpec:
     own = image.own
     if own is None:
         return image
-    words = ["build", "--layers", "--timestamp", "0", "--platform", image.platform, "--file", str(own.containerfile)]
+    words = ["--layers", "--timestamp", "0", "--platform", image.platform, "--file", str(own.containerfile)]
     words += [f"--network={settings.network}"] if settings.network else []
     words += [f"--target={own.target}"] if own.target else []
     for key, value in own.arguments:
         words += ["--build-arg", f"{key}={value}"]
     with tempfile.TemporaryDirectory(prefix="paude-base-") as directory:
         note = Path(directory) / "id"
-        try:
-            await podman([*words, "--iidfile", str(note), str(own.context)], tell=_tell)
-        except CommandFailed as exc:
-            raise _failure(image, exc) from exc
+        await _run(image, [*words, "--iidfile", str(note), str(own.context)])
         found = note.read_text().strip().removeprefix("sha256:")
     name = f"localhost/paude-base-of-project:{found[:12]}"
     await podman(["tag", found, name])
