@@ -65,3 +65,11 @@ def test_what_an_earlier_session_needs_stays() -> None:
         "Deny",
     ]
     assert made(present=both) == made(present=made(present=both)), "again and again is the same"
+
+
+def test_what_somebody_added_by_name_stays() -> None:
+    present = made()
+    added = {"type": "Allow", "to": {"dnsName": "mirror.test"}}
+    present["spec"]["egress"].insert(0, added)
+
+    assert added in made(present=present)["spec"]["egress"]

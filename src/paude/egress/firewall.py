@@ -30,8 +30,8 @@ def manifest(
     for rule in _before(present):
         if rule not in allowed:
             allowed.append(rule)
-    narrow = [rule for rule in allowed if rule["to"]["cidrSelector"] not in EVERYTHING]
-    wide = [rule for rule in allowed if rule["to"]["cidrSelector"] in EVERYTHING]
+    narrow = [rule for rule in allowed if not _is_wide(rule)]
+    wide = [rule for rule in allowed if _is_wide(rule)]
     rules = [*narrow, *map(_deny, PRIVATE), *wide, *map(_deny, EVERYTHING)]
     return {
         "apiVersion": API,
@@ -53,6 +53,11 @@ def _allowed(company: Company) -> list[Rule]:
 def _before(present: Mapping[str, Any] | None) -> Sequence[Rule]:
     rules = ((present or {}).get("spec") or {}).get("egress") or ()
     return [dict(rule) for rule in rules if rule.get("type") == "Allow"]
+
+
+def _is_wide(rule: Rule) -> bool:
+    """Somebody else's rule may name a host (`dnsName`) or nodes instead of a network."""
+    return (rule.get("to") or {}).get("cidrSelector") in EVERYTHING
 
 
 def _allow(network: str, port: int) -> Rule:
