@@ -120,6 +120,14 @@ def test_plain_json_stays_what_it_is(content: dict[str, Any]) -> None:
     assert json.loads(plain_json(json.dumps(content))) == content
 
 
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [("7 /* a /* b", "7"), ('"a // b', '"a // b'), ('"a /* \\', '"a /* \\'), ('"\\\n, ]', '"\\\n, ]')],
+)
+def test_what_does_not_end_goes_to_the_end(text: str, plain: str) -> None:
+    assert plain_json(text).strip() == plain
+
+
 @given(st.lists(st.text(alphabet=st.characters(blacklist_characters="\0", codec="utf-8")), min_size=1))
 def test_words_of_a_command_stay_whole(words: list[str]) -> None:
     project = of_words(words)

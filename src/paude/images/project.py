@@ -21,8 +21,10 @@ _LARGEST = 256 * 1024
 _WORKSPACE = "/workspace"
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,100}(?::[a-z0-9-]{1,20})?(?:=[A-Za-z0-9.+:~-]{1,100})?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}")
-_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*[\s\S]*?\*/')
-_TRAILING = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
+# What does not end goes to the end of the file: else each of many beginnings is looked through to there.
+_STRING = r'("(?:\\[\s\S]|[^"\\])*(?:"|\\?\Z))'
+_COMMENT = re.compile(_STRING + r"|//[^\n]*|/\*[\s\S]*?(?:\*/|\Z)")
+_TRAILING = re.compile(_STRING + r"|,(?=\s*[}\]])")
 _COMMANDS = ("onCreateCommand", "updateContentCommand", "postCreateCommand")
 # https://containers.dev/implementors/json_reference: what paude does not do, and says so.
 _NOT_DONE = {
