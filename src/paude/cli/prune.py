@@ -28,7 +28,8 @@ def prune(
 ) -> None:
     """Remove paude's own images from this machine's podman that no start would use any more.
 
-    An image that a container uses stays. Images in registries are not touched.
+    What the workspaces of your sessions want counts; for another project it is built anew. An image that a container
+    uses stays. Images in registries are not touched.
     """
     output = checked(output, LISTING)
     stale = in_loop(lambda: _stale(every))
@@ -41,13 +42,10 @@ def prune(
 
 
 async def _stale(every: bool) -> tuple[LocalImage, ...]:
-    from paude.images import prune as images
-    from paude.images.build import BuildSettings
-    from paude.settings import Paths, read
+    from paude.plans import prune as plan
+    from paude.settings import Paths
 
-    paths = Paths.from_environment()
-    build = BuildSettings.of(read(paths, None).values, cache=paths.cache, runtime=paths.runtime)
-    return images.stale(await images.present(), set() if every else await images.wanted(build))
+    return await plan.stale(Paths.from_environment(), every=every)
 
 
 def _kept(image: LocalImage) -> bool:

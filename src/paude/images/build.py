@@ -20,6 +20,8 @@ from paude.images.podman import line, podman, stop_words
 from paude.images.project import Project
 from paude.settings import Settings
 
+BASE_OF_PROJECT = "localhost/paude-base-of-project"
+"""The name of what a project builds for the agent's image to stand on."""
 _STEP = re.compile(r"STEP ([0-9]+)/([0-9]+): ")
 
 
@@ -112,7 +114,7 @@ async def on_its_base(image: ImageSpec, settings: BuildSettings) -> ImageSpec:
         note = Path(directory) / "id"
         await _run(image, [*words, "--iidfile", str(note), str(own.context)])
         found = note.read_text().strip().removeprefix("sha256:")
-    name = f"localhost/paude-base-of-project:{found[:12]}"
+    name = f"{BASE_OF_PROJECT}:{found[:12]}"
     await podman(["tag", found, name])
     return replace(image, base=name, own=None)
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from paude.errors import CommandFailed, ImageError
 from paude.images.agents import NAMES
-from paude.images.build import BuildSettings, local_name, tag_of
+from paude.images.build import BASE_OF_PROJECT, BuildSettings, local_name, tag_of
 from paude.images.context import ROLES
 from paude.images.podman import podman, stop_words
+
+_NAMES = (*(f"localhost/paude-{role}" for role in ROLES), BASE_OF_PROJECT)
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,14 @@ class LocalImage:
     identity: str
     size: int
 
+    @property
+    def of_project(self) -> bool:
+        """Whether a project has a say in it."""
+        return self.name.startswith(("localhost/paude-agent:", f"{BASE_OF_PROJECT}:"))
+
 
 async def wanted(settings: BuildSettings) -> set[str]:
-    """The names of the images that a start would use now, with any of the agents."""
+    """The names of the images that a start would use now, with any of the agents. Builds what a project builds."""
     specs = [settings.image(role) for role in ROLES if role != "agent"]
     specs += [settings.image("agent", agent) for agent in NAMES]
     return {local_name(spec, await tag_of(spec, settings)) for spec in specs}
@@ -34,7 +41,7 @@ async def wanted(settings: BuildSettings) -> set[str]:
 
 async def present() -> tuple[LocalImage, ...]:
     """All of paude's own images. Raises ImageError when podman does not work."""
-    filters = [word for role in ROLES for word in ("--filter", f"reference=localhost/paude-{role}")]
+    filters = [word for name in _NAMES for word in ("--filter", f"reference={name}")]
     try:
         done = await podman(("images", *filters, "--format", "json"))
     except CommandFailed as exc:
@@ -44,7 +51,7 @@ async def present() -> tuple[LocalImage, ...]:
 
 def listed(found: Iterable[dict[str, object]]) -> tuple[LocalImage, ...]:
     """What podman's list says, one entry for each name."""
-    ours = tuple(f"localhost/paude-{role}:" for role in ROLES)
+    ours = tuple(f"{name}:" for name in _NAMES)
     images = {}
     for one in found:
         names, size = one.get("Names"), one.get("Size")

@@ -117,9 +117,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
     if resumed is not None:  # its files are where they are
         settings = replace(settings, storage=replace(settings.storage, volume=resumed.volume))
     project = project_of(workspace, wishes.settled)
-    # What the workspace says of a base is for the agent's image; the gate stands on what the user says.
-    own = replace(settings, base=read(paths, None).values.base)
-    build = BuildSettings.of(own, cache=paths.cache, runtime=paths.runtime, project=project)
+    build = build_of(settings, project, paths)
     agent = find_agent(settings.agent, build.platform)
     gift = replace(gift, environment={**project.environment, **gift.environment})
     if project.script:
@@ -195,6 +193,13 @@ def project_of(workspace: Path, settled: Settled) -> Project:
     base = settings.base if settings.base and settings.base == brought else ""
     said = Project(base=base, build=build, packages=settings.packages, setup=settings.setup)
     return said.over(of_devcontainer(workspace) if settings.devcontainer else Project())
+
+
+def build_of(settings: Settings, project: Project, paths: Paths) -> BuildSettings:
+    """How the images are built. Raises SettingsError for words that a builder cannot be given."""
+    # What the workspace says of a base is for the agent's image; the gate stands on what the user says.
+    own = replace(settings, base=read(paths, None).values.base)
+    return BuildSettings.of(own, cache=paths.cache, runtime=paths.runtime, project=project)
 
 
 def sync_limits(settings: Settings) -> SyncLimits:
