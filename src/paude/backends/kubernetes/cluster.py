@@ -294,7 +294,7 @@ class Cluster:
                     _answer(response, doing)
                 async for line in response.aiter_lines():
                     yield line
-        except httpx.HTTPError as exc:
+        except (httpx.HTTPError, kr8s.APITimeoutError, ssl.SSLError) as exc:
             raise _unreachable(self.target.server, exc) from exc
 
     async def _object(
