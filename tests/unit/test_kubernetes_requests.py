@@ -62,3 +62,16 @@ async def test_a_proxy_is_made_once_the_login_that_its_image_is_pulled_with_is_t
 
     assert made[0] == "Secret"
     assert set(made[1:]) == {"ConfigMap", "NetworkPolicy", "Deployment"}
+
+
+async def test_a_proxys_pull_secret_that_has_gone_is_not_made_again_without_content(tmp_path: Path) -> None:
+    pod = {"imagePullSecrets": [{"name": "paude-proxy-1-pull"}, {"name": "own"}], "containers": [{"image": "i"}]}
+
+    def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
+        if "/secrets/" in path:
+            return 404, {}
+        return 200, {**VERSION, "spec": {"template": {"spec": pod}}}
+
+    with serving(answer) as url:
+        async with connection(url, tmp_path) as cluster:
+            assert await proxies.source_of(cluster, "1") == proxies.Source("i", ("own",), None)

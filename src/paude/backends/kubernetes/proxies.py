@@ -85,7 +85,8 @@ async def source_of(cluster: Cluster, digest: str) -> Source:
     login = None
     if made in names:
         secret = await cluster.get("Secret", made)
-        login = {key: base64.b64decode(text) for key, text in ((secret or {}).get("data") or {}).items()}
+        # One that somebody removed cannot be made again from here: the nodes may have the image.
+        login = {key: base64.b64decode(text) for key, text in ((secret or {}).get("data") or {}).items()} or None
     return Source(spec["containers"][0]["image"], tuple(name for name in names if name != made), login)
 
 
