@@ -75,3 +75,23 @@ async def test_a_proxys_pull_secret_that_has_gone_is_not_made_again_without_cont
     with serving(answer) as url:
         async with connection(url, tmp_path) as cluster:
             assert await proxies.source_of(cluster, "1") == proxies.Source("i", ("own",), None)
+
+
+@pytest.mark.parametrize(("comes", "kinds"), [(True, []), (False, ["configmaps", "networkpolicies", "secrets"])])
+async def test_a_session_that_comes_while_a_proxy_goes_finds_its_policy(
+    comes: bool, kinds: list[str], tmp_path: Path
+) -> None:
+    removed: list[str] = []
+    user = {"metadata": {"labels": {"paude.io/session": "other"}}}
+
+    def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
+        if method == "DELETE":
+            removed.append(path.rpartition("/")[0].rpartition("/")[2])
+        items = [user] if "/services" in path and removed and comes else []
+        return 200, {**VERSION, "items": items, "metadata": {"resourceVersion": "1"}}
+
+    with serving(answer) as url:
+        async with connection(url, tmp_path) as cluster:
+            assert await proxies.remove_unused(cluster, "1", within_s=5)
+
+    assert removed[:4] == ["deployments", *kinds]

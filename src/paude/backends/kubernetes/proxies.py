@@ -121,6 +121,8 @@ async def remove_unused(cluster: Cluster, digest: str, *, within_s: float | None
     await cluster.delete("Deployment", name)
     if within_s is not None:
         await _gone(cluster, there, within_s)
+    if set(await users(cluster, digest)) - {leaving}:
+        return True  # another session came meanwhile: its proxy has the same policy and settings
     for kind in ("ConfigMap", "NetworkPolicy"):
         await cluster.delete(kind, name)
     await cluster.delete("Secret", manifests.proxy_pull_secret(digest))
