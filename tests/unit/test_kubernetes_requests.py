@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from api_server import FORBIDDEN, VERSION, Answer, connection, serving
-from paude.backends.kubernetes import listing, proxies, rights
+from paude.backends.kubernetes import listing, proxies, registry, rights
 from paude.backends.kubernetes.namespaces import Namespace
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.errors import Forbidden
+from paude.settings import Paths
 
 pytestmark = pytest.mark.anyio
 
@@ -95,3 +96,21 @@ async def test_a_session_that_comes_while_a_proxy_goes_finds_its_policy(
             assert await proxies.remove_unused(cluster, "1", within_s=5)
 
     assert removed[:4] == ["deployments", *kinds]
+
+
+async def test_finding_openshifts_registry_takes_no_right_that_is_not_asked_for(tmp_path: Path) -> None:
+    verbs: set[str] = set()
+
+    def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
+        if "/imagestreams" in path:
+            verbs.add({"GET": "get" if "/imagestreams/" in path else "list", "POST": "create"}[method])
+        return 200, {**VERSION, "items": [], "status": {"publicDockerImageRepository": "registry.test/work/x"}}
+
+    with serving(answer) as url:
+        paths = Paths(*[tmp_path] * 4)
+        async with connection(url, tmp_path) as cluster, registry.target(cluster, None, paths) as found:
+            assert found.host_and_path == "registry.test/work"
+
+    (rule,) = rights.ON_OPENSHIFT
+    assert verbs == {"list", "create"}
+    assert verbs <= set(rule.verbs)

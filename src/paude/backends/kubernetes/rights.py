@@ -41,7 +41,7 @@ NEEDED = (
     Rule("apps", "deployments", ("get", "list", "watch", "create", "patch", "delete")),
     Rule("networking.k8s.io", "networkpolicies", _MADE),
 )
-ON_OPENSHIFT = (Rule("image.openshift.io", "imagestreams", ("get", "create")),)
+ON_OPENSHIFT = (Rule("image.openshift.io", "imagestreams", ("get", "list", "create")),)
 
 
 async def needed(cluster: Cluster) -> tuple[Rule, ...]:
