@@ -17,7 +17,7 @@ from paude.backends.kubernetes import manifests
 from paude.backends.kubernetes.manifests import Identity, PodSpec
 from paude.sessions import names
 from paude.settings.kinds import Toleration
-from paude.settings.table import Pod, Resources, Storage
+from paude.settings.table import Pod, Proxy, ProxyLimits, ProxyRequests, Resources, Settings, Storage
 
 LONGEST = "a" * names.LONGEST
 ANCHOR = {"metadata": {"name": "paude-x", "uid": "1-2-3"}}
@@ -325,3 +325,11 @@ def test_the_words_of_the_user_are_values_and_nothing_else(
 def test_manifests_are_plain_data() -> None:
     for obj in [*objects(spec()), *shared(spec())]:
         assert yaml.safe_load(yaml.safe_dump(obj)) == obj
+
+
+def test_a_proxy_that_takes_anothers_place_is_made_with_what_that_one_was_set_to() -> None:
+    tolerations = (Toleration("gpu", "yes", "NoSchedule"), Toleration("spot"))
+    proxy = Proxy(ProxyRequests("100m", "200Mi"), ProxyLimits("3", "1Gi"))
+    for settings in (Settings(), Settings(proxy=proxy, pod=Pod(tolerations=tolerations))):
+        made = manifests.proxy_deployment("1", "i", ids_assigned=True, pull_secrets=(), settings=settings)
+        assert manifests.proxy_settings_of(made) == settings

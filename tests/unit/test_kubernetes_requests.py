@@ -14,7 +14,7 @@ from paude.backends.kubernetes.namespaces import Namespace
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.errors import Forbidden
-from paude.settings import Paths
+from paude.settings import Paths, Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -67,6 +67,7 @@ async def test_a_proxy_is_made_once_the_login_that_its_image_is_pulled_with_is_t
 
 async def test_a_proxys_pull_secret_that_has_gone_is_not_made_again_without_content(tmp_path: Path) -> None:
     pod = {"imagePullSecrets": [{"name": "paude-proxy-1-pull"}, {"name": "own"}], "containers": [{"image": "i"}]}
+    made = proxies.Source("i", ("own",), None, Settings())
 
     def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
         if "/secrets/" in path:
@@ -75,7 +76,7 @@ async def test_a_proxys_pull_secret_that_has_gone_is_not_made_again_without_cont
 
     with serving(answer) as url:
         async with connection(url, tmp_path) as cluster:
-            assert await proxies.source_of(cluster, "1") == proxies.Source("i", ("own",), None)
+            assert await proxies.source_of(cluster, "1") == made
 
 
 @pytest.mark.parametrize(("comes", "kinds"), [(True, []), (False, ["configmaps", "networkpolicies", "secrets"])])

@@ -48,8 +48,8 @@ async def objects(request: Request, *, ids_assigned: bool) -> list[Object]:
         labels = manifests.labels(who, "policy")
         wall = [
             *proxies.objects(
-                namespace, request.allowlist, request.company, proxies.Source(proxy, pull),
-                ids_assigned=ids_assigned, settings=request.settings,
+                namespace, request.allowlist, request.company, proxies.Source(proxy, pull, None, request.settings),
+                ids_assigned=ids_assigned,
             ),
             manifests.proxy_service(who, digest, anchor),
             policies.session(who.name, who.uid, namespace, labels, digest),

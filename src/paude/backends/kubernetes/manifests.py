@@ -14,7 +14,7 @@ from paude import __version__
 from paude.egress import clients
 from paude.egress.squid import CANARY_PORT, PROXY_PORT
 from paude.settings.kinds import Pairs, Toleration
-from paude.settings.table import Lifecycle, Pod, Proxy, Resources, Settings, Storage
+from paude.settings.table import Lifecycle, Pod, Proxy, ProxyLimits, ProxyRequests, Resources, Settings, Storage
 
 Object = dict[str, Any]
 
@@ -22,6 +22,7 @@ FIXED_ID = 10001  # user, group and volume group where the cluster does not assi
 LEAVE = "/run/gate/leave"
 SECRETS = "/run/secrets/paude"
 POD_PROGRAM = "/opt/paude/bin/paude-pod"
+_PARTS = ("requests", "limits")
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,18 @@ def proxy_deployment(
             },
         },
     }
+
+
+def proxy_settings_of(deployment: Object) -> Settings:
+    """What `proxy_deployment` was given, read from a proxy that runs; whatever somebody took out is the default."""
+    spec = deployment["spec"]["template"]["spec"]
+    resources = spec["containers"][0].get("resources") or {}
+    needs, most = ({k: v for k, v in (resources.get(part) or {}).items() if k in {"cpu", "memory"}} for part in _PARTS)
+    borne = tuple(
+        Toleration(str(one.get("key", "")), str(one.get("value", "")), str(one.get("effect", "")))
+        for one in spec.get("tolerations") or ()
+    )
+    return Settings(proxy=Proxy(ProxyRequests(**needs), ProxyLimits(**most)), pod=Pod(tolerations=borne))
 
 
 def stateful_set(spec: PodSpec, owner: Object) -> Object:

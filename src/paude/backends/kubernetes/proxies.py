@@ -21,23 +21,24 @@ from paude.settings import Settings
 
 @dataclass(frozen=True)
 class Source:
-    """What a proxy is made of: its image, the pull secrets that exist, and the content of the one to be made for it."""
+    """What a proxy is made of: its image, the pull secrets that exist, and the content of the one to be made for it;
+    resources and tolerations as they are set.
+    """
 
     image: str
     pull_secrets: tuple[str, ...] = ()
     login: dict[str, bytes] | None = None
+    settings: Settings | None = None
 
     def names(self, digest: str) -> Sequence[str]:
         """The pull secrets of the proxy for a list; the one that is made is no session's: it has to outlive them."""
         return self.pull_secrets if self.login is None else (*self.pull_secrets, manifests.proxy_pull_secret(digest))
 
 
-async def roll_out(
-    namespace: Namespace, allowlist: Allowlist, company: Company, source: Source, settings: Settings | None = None
-) -> None:
+async def roll_out(namespace: Namespace, allowlist: Allowlist, company: Company, source: Source) -> None:
     """The proxy of a list, ready; one that is there already is found warm."""
     digest = squid.identity(allowlist, squid.Options.of(company))
-    made = objects(namespace.name, allowlist, company, source, ids_assigned=namespace.ids_assigned, settings=settings)
+    made = objects(namespace.name, allowlist, company, source, ids_assigned=namespace.ids_assigned)
     if source.login is not None:
         # Before the pod: a kubelet that does not find it pulls without, and a refused pull ends the start.
         await ownership.ensure_shared(namespace.cluster, pull.proxy_secret(digest, source.login))
@@ -54,7 +55,6 @@ def objects(
     source: Source,
     *,
     ids_assigned: bool,
-    settings: Settings | None = None,
 ) -> list[Object]:
     """The proxy of a list as manifests, its Deployment last. Pure."""
     options = squid.Options.of(company)
@@ -67,7 +67,7 @@ def objects(
             source.image,
             ids_assigned=ids_assigned,
             pull_secrets=source.names(digest),
-            settings=settings,
+            settings=source.settings,
         ),
     ]
 
@@ -87,7 +87,8 @@ async def source_of(cluster: Cluster, digest: str) -> Source:
         secret = await cluster.get("Secret", made)
         # One that somebody removed cannot be made again from here: the nodes may have the image.
         login = {key: base64.b64decode(text) for key, text in ((secret or {}).get("data") or {}).items()} or None
-    return Source(spec["containers"][0]["image"], tuple(name for name in names if name != made), login)
+    own = tuple(name for name in names if name != made)
+    return Source(spec["containers"][0]["image"], own, login, manifests.proxy_settings_of(deployment))
 
 
 async def pods_of(cluster: Cluster, digest: str) -> list[Object]:

@@ -269,10 +269,10 @@ class Start:
             yield
             return
         login = dict(access.data) if access.data is not None else None
-        source = proxies.Source(image.reference, access.present, login)
+        source = proxies.Source(image.reference, access.present, login, self._request.settings)
         try:
             known = self._request
-            await proxies.roll_out(namespace, known.allowlist, known.company, source, known.settings)
+            await proxies.roll_out(namespace, known.allowlist, known.company, source)
             yield
         except BaseException:
             with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S):
