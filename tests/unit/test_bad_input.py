@@ -179,6 +179,11 @@ def test_what_should_not_be_a_workspace_is_refused(refused: Callable[..., str], 
     assert says in refused(*START, path.format(home=home))
 
 
+@pytest.mark.parametrize("words", [[""], [".", "--only", ""], [".", "--kubeconfig", ""], [".", "--egress-ca", ""]])
+def test_a_variable_that_is_not_set_is_no_path(refused: Callable[..., str], words: list[str]) -> None:
+    assert "is empty" in refused(*START, *words)
+
+
 @pytest.mark.parametrize("name", table(TAKEN))
 def test_an_unusual_workspace_is_taken(refused: Callable[..., str], home: Path, name: str) -> None:
     assert NO_CLUSTER in refused(*START, str(home / name))

@@ -38,7 +38,9 @@ def bench() -> None:
 
 @group.command()
 def start(
-    workspace: Annotated[Path, typer.Argument(help="The directory to start sessions for.")] = Path("."),
+    workspace: Annotated[Path, typer.Argument(parser=options.path, help="The directory to start sessions for.")] = Path(
+        "."
+    ),
     runs: Annotated[int, typer.Option("--runs", "-N", min=1, help="How many starts of each kind.")] = 5,
     baseline: Annotated[bool, typer.Option(help="Run the same plan step by step too.")] = True,
     agent: Annotated[str, typer.Option(help="claude or shell.")] = "shell",

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from paude.cli import options
 from paude.cli.app import put, say
 from paude.cli.output import FACTS, Facts, checked, document, table
 
@@ -23,7 +24,9 @@ def register(app: typer.Typer) -> None:
 
 @group.command()
 def show(
-    workspace: Annotated[Path, typer.Argument(help="The workspace whose paude.json counts.")] = Path("."),
+    workspace: Annotated[
+        Path, typer.Argument(parser=options.path, help="The workspace whose paude.json counts.")
+    ] = Path("."),
     output: Facts = "text",
     every: Annotated[bool, typer.Option("--all", help="Show what nobody set, too.")] = False,
 ) -> None:

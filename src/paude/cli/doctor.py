@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from paude.cli import options
 from paude.cli.app import in_loop, put, say
 from paude.cli.output import FACTS, Facts, checked, document
 from paude.errors import PaudeError
@@ -25,10 +26,15 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    workspace: Annotated[Path, typer.Argument(help="The workspace whose paude.json counts.")] = Path("."),
+    workspace: Annotated[
+        Path, typer.Argument(parser=options.path, help="The workspace whose paude.json counts.")
+    ] = Path("."),
     output: Facts = "text",
     bundle: Annotated[
-        Path | None, typer.Option(help="Also write a tar file for a bug report: no secrets, no contents of yours.")
+        Path | None,
+        typer.Option(
+            parser=options.path, help="Also write a tar file for a bug report: no secrets, no contents of yours."
+        ),
     ] = None,
 ) -> None:
     """Look at everything that a session needs, and change nothing. Ends with 1 when something is missing."""

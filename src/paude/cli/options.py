@@ -30,7 +30,14 @@ def of_cluster(
     }
 
 
-Kubeconfig = Annotated[Path | None, typer.Option(help="The kubeconfig file to use instead of KUBECONFIG.")]
+def path(text: str | Path) -> Path:
+    """A path that somebody wrote. Raises UsageError for an empty word, which would be the current directory."""
+    if text == "":
+        raise UsageError("a path is empty", hint="a variable that is not set? `.` is the current directory")
+    return Path(text)
+
+
+Kubeconfig = Annotated[Path | None, typer.Option(parser=path, help="The kubeconfig file to use instead of KUBECONFIG.")]
 Context = Annotated[
     str | None,
     typer.Option(
@@ -47,7 +54,9 @@ Name = Annotated[
     str | None, typer.Argument(help="The session; else the most recent one.", autocompletion=completion.sessions)
 ]
 Registry = Annotated[str | None, typer.Option(help="Where images are pushed to: HOST[:PORT][/PATH].")]
-RegistryCA = Annotated[Path | None, typer.Option(help="The registry's CA certificates, else the cluster's.")]
+RegistryCA = Annotated[
+    Path | None, typer.Option(parser=path, help="The registry's CA certificates, else the cluster's.")
+]
 StorageClass = Annotated[str | None, typer.Option(help="The volume's StorageClass; else the cluster's default.")]
 
 

@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def start(
-    workspace: Annotated[Path, typer.Argument(help="The directory to work on.", readable=False)] = Path("."),
+    workspace: Annotated[Path, typer.Argument(parser=options.path, help="The directory to work on.")] = Path("."),
     name: Annotated[str | None, typer.Option(help="The session's name; else made from the directory's.")] = None,
     backend: Annotated[
         str | None, typer.Option(help="podman, kubernetes or openshift; else podman where it is.")
@@ -54,7 +54,10 @@ def start(
         str | None, typer.Option(help="The company's proxy, to which the session's proxy goes: http://HOST:PORT.")
     ] = None,
     egress_ca: Annotated[
-        Path | None, typer.Option(help="The company's CA certificates (PEM), which the agent's programs then trust.")
+        Path | None,
+        typer.Option(
+            parser=options.path, help="The company's CA certificates (PEM), which the agent's programs then trust."
+        ),
     ] = None,
     private_allow: Annotated[
         list[str] | None,
@@ -81,7 +84,8 @@ def start(
     gpu: Annotated[int | None, typer.Option(help="How many graphics processors.")] = None,
     runtime_class: Annotated[str | None, typer.Option(help="A RuntimeClass for the pod.")] = None,
     only: Annotated[
-        list[Path] | None, typer.Option(help="Sync this path of the workspace alone; may be repeated. `.` is all.")
+        list[Path] | None,
+        typer.Option(parser=options.path, help="Sync this path of the workspace alone; may be repeated. `.` is all."),
     ] = None,
     mount: Annotated[
         bool, typer.Option("--mount", help="On Podman: the directory itself instead of a copy in step; see the docs.")
