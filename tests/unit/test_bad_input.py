@@ -70,6 +70,8 @@ ENVIRONMENT = {
 FILES = {
     "no JSON": ("{", "is no JSON"),
     "an unknown name": ('{"storage": {"sise": "1Gi"}}', "did you mean storage.size?"),
+    "a name twice": ('{"storage": {"size": "1Gi", "size": "2Gi"}}', "says 'size' twice"),
+    "a name in its group and alone": ('{"storage": {"size": "1Gi"}, "storage.size": "2Gi"}', "'storage.size' twice"),
     "a wrong kind": ('{"storage": {"size": []}}', "a quantity such as"),
     "more than all": ('{"storage": {"size": 1e400}}', "a quantity such as"),
     "a mark of the byte order": ('\ufeff{"storage": {"size": "1Gi"}}', NO_CLUSTER),

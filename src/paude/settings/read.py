@@ -129,6 +129,8 @@ def of_file(path: Path, shown: Path, *, personal: bool) -> Layer:
             warnings.append(f"{shown}: there is no setting {name[:80]!a}{_nearest(name)}")
         elif row.personal and not personal:
             warnings.append(f"{shown}: {name} is not taken from a workspace, only from your own settings")
+        elif name in values:  # in its group, and with the group in its name
+            raise SettingsError(f"{shown} says {name!a} twice", hint="leave one of them")
         elif value is not None:
             value = _checked(name, value, str(shown))
             at_home = row.kind is FILE and isinstance(value, str) and value
@@ -146,11 +148,26 @@ def load(path: Path, shown: Path) -> dict[str, Any]:
     except OSError as exc:
         raise SettingsError(f"{shown} cannot be read", why=exc.strerror or str(exc)) from exc
     try:
-        found = json.loads(data) if len(data) <= _LARGEST else None
+        found = json.loads(data, object_pairs_hook=_each_once) if len(data) <= _LARGEST else None
+    except _Twice as exc:
+        raise SettingsError(f"{shown} says {str(exc)[:80]!a} twice", hint="leave one of them") from exc
     except (ValueError, RecursionError) as exc:
         raise SettingsError(f"{shown} is no JSON", why=str(exc)) from exc
     if not isinstance(found, dict):
         raise SettingsError(f"{shown} is no JSON object", hint="see docs/configuration.md for its form")
+    return found
+
+
+class _Twice(ValueError):
+    """A name that an object has twice: who reads the file may take either for what counts."""
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _Twice(name)
+        found[name] = value
     return found
 
 
