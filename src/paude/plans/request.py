@@ -305,7 +305,7 @@ def _backend(wishes: Wishes, resumed: Record | None) -> str:
         settings.pod.runtime_class,
     )
     if resumed is not None:
-        if wishes.typed("backend") and places[settings.backend] != resumed.backend:
+        if wishes.typed("backend") and places.get(settings.backend, resumed.backend) != resumed.backend:
             raise NameTaken(
                 f"the session {resumed.name} of this workspace is on {resumed.backend}",
                 hint=f"`paude stop {resumed.name}` first",
