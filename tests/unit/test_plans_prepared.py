@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from paude.cli.display import opener
+from paude.errors import NameTaken, NotFound
+from paude.plans.perform import start_session
 from paude.plans.request import Gift, Prepared, Wishes, prepare
 from paude.sessions import records
 from paude.sessions.records import Record
@@ -32,3 +36,37 @@ def prepared(paths: Paths, tmp_path: Path, backend: str = "podman") -> Prepared:
 def test_a_backend_that_is_left_empty_is_the_sessions_own(paths: Paths, tmp_path: Path, known: Record) -> None:
     records.save(paths, known)
     assert prepared(paths, tmp_path, backend="").laptop.record.backend == "podman"
+
+
+async def test_a_start_that_is_done_by_now_is_not_taken_down(paths: Paths, tmp_path: Path, known: Record) -> None:
+    records.save(paths, replace(known, committed=False, server="podman"))
+    ready = prepared(paths, tmp_path)
+    assert ready.stale is not None
+    records.save(paths, known)
+
+    with pytest.raises(NameTaken, match="by now"):
+        await start_session(ready, opener("quiet"), limit_s=10)
+
+    assert records.load(paths, "x") == known
+
+
+async def test_a_name_that_another_directory_took_meanwhile_stays_there(
+    paths: Paths, tmp_path: Path, known: Record
+) -> None:
+    ready = prepared(paths, tmp_path)
+    there = replace(known, workspace=str(tmp_path / "other"))
+    records.save(paths, there)
+
+    with pytest.raises(NameTaken, match="by now"):
+        await start_session(ready, opener("quiet"), limit_s=10)
+
+    assert records.load(paths, "x") == there
+
+
+async def test_a_session_that_was_ended_meanwhile_is_not_resumed(paths: Paths, tmp_path: Path, known: Record) -> None:
+    records.save(paths, known)
+    ready = prepared(paths, tmp_path)
+    records.forget(paths, "x")
+
+    with pytest.raises(NotFound, match="was ended"):
+        await start_session(ready, opener("quiet"), limit_s=10)

@@ -15,7 +15,7 @@ from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.engine import Plan
 from paude.engine.events import Emit
-from paude.errors import NameTaken, PaudeError, UsageError, WorkWouldBeLost
+from paude.errors import NameTaken, NotFound, PaudeError, UsageError, WorkWouldBeLost
 from paude.plans import refresh, start, stop
 from paude.plans.homecoming import Homecoming
 from paude.plans.request import Gift, Prepared, trusting
@@ -67,10 +67,9 @@ async def start_session(
     await anyio.to_thread.run_sync(records.sweep, laptop.paths)
     workspace = laptop.record.workspace
     with records.workspace_locked(laptop.paths, workspace), records.locked(laptop.paths, laptop.name):
-        if laptop.fresh:
-            _still_alone(laptop.paths, laptop.name, workspace)
-        if prepared.stale is not None and prepared.stale.server:
-            await take_down(prepared.stale, laptop.paths, display, keep_volume=False, limit_s=limit_s)
+        stale = _still_so(prepared)
+        if stale is not None and stale.server:
+            await take_down(stale, laptop.paths, display, keep_volume=False, limit_s=limit_s)
         plan = start_plan(prepared)
         try:
             with display(plan) as emit:
@@ -83,13 +82,28 @@ async def start_session(
     return plan, recorder
 
 
-def _still_alone(paths: Paths, name: str, workspace: str) -> None:
-    """Raise NameTaken when another start took the directory between the preparation of this one and its lock."""
-    for record in records.load_all(paths):
-        if isinstance(record, Record) and record.workspace == workspace and record.name != name:
+def _still_so(prepared: Prepared) -> Record | None:
+    """The killed start that goes first, as it is now that the locks are held; what was prepared counts no more.
+
+    Raises NameTaken when another start took the directory or the name meanwhile, NotFound when the session that was
+    to be resumed was ended.
+    """
+    laptop, found = prepared.laptop, None
+    if not laptop.fresh:
+        now = records.load(laptop.paths, laptop.name)
+        if not isinstance(now, Record) or now.uid != laptop.record.uid:
+            raise NotFound(f"the session {laptop.name} was ended meanwhile", hint="`paude start` again makes another")
+        return None
+    for record in records.load_all(laptop.paths):
+        if not isinstance(record, Record):
+            continue
+        if prepared.stale is not None and record.uid == prepared.stale.uid and not record.committed:
+            found = record
+        elif record.name == laptop.name or record.workspace == laptop.record.workspace:
             raise NameTaken(
-                f"{workspace} belongs to the session {record.name} by now", hint=f"`paude attach {record.name}`"
+                f"{record.workspace} belongs to the session {record.name} by now", hint=f"`paude attach {record.name}`"
             )
+    return found
 
 
 def _commit(paths: Paths, name: str) -> None:
