@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import anyio
@@ -20,30 +20,21 @@ def file_of(paths: Paths, name: str) -> Path:
     return paths.session(name) / FILE
 
 
-async def follow(paths: Paths, name: str) -> AsyncIterator[str]:
+async def follow(paths: Paths, name: str) -> AsyncGenerator[str, None]:
     """The lines of the start that is under way, as they are written; ends with it, at once when none is.
 
-    The end is an event, the lock that the start holds; growth of a file has none that is portable, so it is looked at.
+    Neither growth of a file nor the end of a lock has an event that is portable and can be left, so both are looked at.
     """
-    done = anyio.Event()
-
-    async def wait() -> None:
-        await anyio.to_thread.run_sync(records.wait_unlocked, paths, name, abandon_on_cancel=True)
-        done.set()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(wait)
-        told = 0
-        while True:
-            last = done.is_set()
-            lines = await anyio.to_thread.run_sync(_lines, file_of(paths, name))
-            for line in lines[told:]:
-                yield line
-            told = max(told, len(lines))
-            if last:
-                return
-            with anyio.move_on_after(_LOOK_S):
-                await done.wait()
+    told = 0
+    while True:
+        last = not records.at_work(paths, name)
+        lines = await anyio.to_thread.run_sync(_lines, file_of(paths, name))
+        for line in lines[told:]:
+            yield line
+        told = max(told, len(lines))
+        if last:
+            return
+        await anyio.sleep(_LOOK_S)
 
 
 def _lines(file: Path) -> list[str]:

@@ -232,14 +232,18 @@ def _held(file: Path, what: str, hint: str) -> Iterator[None]:
         yield
 
 
-def wait_unlocked(paths: Paths, name: str) -> None:
-    """Block until no paude command is at work on the session."""
+def at_work(paths: Paths, name: str) -> bool:
+    """Whether a paude command is at work on the session now."""
     try:
         handle = os.open(paths.state / "locks" / validate(name), os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return
+        return False
     with os.fdopen(handle, "r+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def _replace(target: Path, data: bytes) -> None:
