@@ -200,6 +200,13 @@ def test_a_host_that_would_be_a_line_of_a_configuration_is_refused(refused: Call
     assert "http_access" in refused(*START, "--allow", 'a.test"\nhttp_access allow all')
 
 
+def test_a_home_that_no_shell_spelled_out_has_its_settings(refused: Callable[..., str], home: Path) -> None:
+    (home / "link-to-home/project/paude.json").write_text('{"storage": {"size": []}}')
+    (home / "elsewhere").mkdir()
+    os.chdir(home / "elsewhere")
+    assert "a quantity such as" in refused(*START, "~/project")
+
+
 def test_ten_thousand_hosts_are_taken_in_no_time(refused: Callable[..., str]) -> None:
     words = [word for number in range(10_000) for word in ("--allow", f"h{number}.test")]
     assert NO_CLUSTER in refused(*START, *words)

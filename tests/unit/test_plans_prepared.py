@@ -10,7 +10,7 @@ import pytest
 from paude.cli.display import opener
 from paude.errors import NameTaken, NotFound
 from paude.plans.perform import start_session
-from paude.plans.request import Gift, Prepared, Wishes, prepare
+from paude.plans.request import Gift, Prepared, Wishes, prepare, project_of
 from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths, read
@@ -70,3 +70,13 @@ async def test_a_session_that_was_ended_meanwhile_is_not_resumed(paths: Paths, t
 
     with pytest.raises(NotFound, match="was ended"):
         await start_session(ready, opener("quiet"), limit_s=10)
+
+
+def test_what_was_agreed_to_is_what_is_built(paths: Paths, tmp_path: Path) -> None:
+    workspace = tmp_path / "project"
+    (workspace / ".devcontainer.json").write_text('{"image": "agreed.test/x"}')
+    settled = read(paths, None, {"agent": "shell", "backend": "podman"})
+    wishes = Wishes(workspace, settled, project=project_of(workspace, settled))
+    (workspace / ".devcontainer.json").write_text('{"image": "evil.test/x"}')
+
+    assert prepare(wishes, paths, Gift()).cluster.build.project.base == "agreed.test/x"

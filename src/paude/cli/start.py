@@ -15,6 +15,7 @@ from paude.cli.app import in_loop, passed_on, put, say
 from paude.errors import UsageError
 
 if TYPE_CHECKING:
+    from paude.images.project import Project
     from paude.plans.request import Gift, Wishes
     from paude.settings import Settled
 
@@ -111,7 +112,7 @@ def start(
     from paude.settings import Paths, read
     from paude.sync.selection import check_workspace
 
-    check_workspace(workspace)
+    workspace = check_workspace(workspace)
     flags = {
         "backend": backend,
         "agent": agent,
@@ -151,7 +152,7 @@ def start(
     )
     dry_run = dry_run or emit_yaml
     if not dry_run:
-        _agree_to_settings(settled, workspace, yes)
+        wishes = replace(wishes, project=_agree_to_settings(settled, workspace, yes))
     gift = gift_for(wishes.settings.agent, workspace, mcp_secrets=mcp_secrets, yes=yes or dry_run)
     if dry_run:
         put(_emitted(wishes, gift) if emit_yaml else _describe(wishes, gift))
@@ -166,8 +167,8 @@ def start(
         open_terminal(started)
 
 
-def _agree_to_settings(settled: Settled, workspace: Path, yes: bool) -> None:
-    """What paude.json sets that could let more out than before is shown and asked about."""
+def _agree_to_settings(settled: Settled, workspace: Path, yes: bool) -> Project:
+    """What paude.json sets that could let more out than before is shown and asked about; gives what was agreed to."""
     from paude.plans.request import project_of
     from paude.process import clean
     from paude.settings import Paths, agreed
@@ -193,6 +194,7 @@ def _agree_to_settings(settled: Settled, workspace: Path, yes: bool) -> None:
         if not typer.confirm("Go on with that?", err=True):
             raise UsageError("not agreed to", hint=f"change {WORKSPACE_FILE}")
     agreed.agree(paths, workspace, brought)
+    return project
 
 
 def _registries() -> tuple[str, ...]:

@@ -44,7 +44,11 @@ _NOT_IN_A_LABEL = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user wants of `paude start`."""
+    """What the user wants of `paude start`.
+
+    `project` is what the user was shown of the workspace's files and agreed to; None reads them now. An agent at work
+    may change those files at any time.
+    """
 
     workspace: Path = Path()
     settled: Settled = field(default_factory=Settled)
@@ -57,6 +61,7 @@ class Wishes:
     agreed: tuple[str, ...] | None = ()
     agreed_bytes: int | None = 0
     only: tuple[Path, ...] = ()
+    project: Project | None = None
 
     @property
     def settings(self) -> Settings:
@@ -116,7 +121,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
     settings = wishes.settings
     if resumed is not None:  # its files are where they are
         settings = replace(settings, storage=replace(settings.storage, volume=resumed.volume))
-    project = project_of(workspace, wishes.settled)
+    project = wishes.project if wishes.project is not None else project_of(workspace, wishes.settled)
     build = build_of(settings, project, paths)
     agent = find_agent(settings.agent, build.platform)
     gift = replace(gift, environment={**project.environment, **gift.environment})
