@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from paude.cli import output, sessions
-from paude.cli.app import VERBS
+from paude.cli.app import VERBS, say
 from paude.egress.blocked import Denied
 from paude.errors import UsageError
 from paude.gate.client import GateStatus, Probe
@@ -121,3 +121,8 @@ def test_another_form_is_refused_with_those_that_are_known() -> None:
 def test_every_verb_of_the_document_exists() -> None:
     named = re.findall(r"paude ([a-z]+)", " ".join(re.findall(r"^## (.+)$", DOCUMENT.read_text(), re.MULTILINE)))
     assert set(named) - set(VERBS) == set()
+
+
+def test_nothing_that_is_said_steers_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    say("x was not removed: \x1b]52;c;eA==\x07\x1b[2Jan agent's words\n  in two lines")
+    assert capsys.readouterr().err == "x was not removed: an agent's words\n  in two lines\n"

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from paude.plans.homecoming import in_the_way
 from paude.sync.state import HALTED, parse, parse_list
 
 WELL: dict[str, Any] = {"labels": {"paude": "s"}, "status": "watching", "successfulCycles": 3, "alpha": {}, "beta": {}}
@@ -79,3 +80,12 @@ def test_what_an_error_says_cannot_control_the_terminal() -> None:
 @pytest.mark.parametrize("text", ["", "nonsense", "{}", "[1, null]"])
 def test_what_cannot_be_read_is_no_session(text: str) -> None:
     assert parse_list(text) == ()
+
+
+def test_names_that_the_agent_chose_are_spelled_out_where_a_stop_tells_them() -> None:
+    odd = "a\nb\x1b[2J\u202e"
+    state = parse({**WELL, "conflicts": [{"root": odd}]}, {"held": [{"path": odd, "change": "new", "why": "guard"}]})
+    assert in_the_way(state).sentences == (
+        r"a conflict at a\x0ab\x1b[2J\u202e",
+        r"a\x0ab\x1b[2J\u202e was held by the guard",
+    )

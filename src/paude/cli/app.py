@@ -187,8 +187,10 @@ def _first(group: BaseExceptionGroup[Any]) -> BaseException:
 
 
 def say(text: str) -> None:
-    """A line for the user, on stderr: stdout is for data."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    """A line for the user, on stderr: stdout is for data. It may quote anybody, so nothing in it steers the screen."""
+    from paude.process import clean
+
+    print(clean(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def put(text: str) -> None:

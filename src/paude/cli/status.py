@@ -29,6 +29,8 @@ def register(app: typer.Typer) -> None:
 
 def status(name: options.Name = None, output: printed.Facts = "text") -> None:
     """Show how a session stands: its pod, its fence, its sync."""
+    from paude.sync.shown import visible
+
     output = printed.checked(output, printed.FACTS)
     facts = in_loop(lambda: _facts(name))
     if printed.document(output, facts):
@@ -39,7 +41,7 @@ def status(name: options.Name = None, output: printed.Facts = "text") -> None:
     for warning in facts.get("warnings", ()):
         put(f"{'warning:':<12}{warning}")
     for conflict in (facts.get("sync") or {}).get("conflicts", ()):
-        put(f"  conflict: {conflict['path']}")
+        put(f"  conflict: {visible(conflict['path'])}")
 
 
 async def _facts(name: str | None) -> dict[str, Any]:

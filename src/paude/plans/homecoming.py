@@ -22,7 +22,7 @@ from paude.supervisor import client as supervisor
 from paude.sync import history, session
 from paude.sync.advance import advance
 from paude.sync.shown import visible
-from paude.sync.state import Flagged
+from paude.sync.state import Flagged, SyncState
 
 FLUSH_S = 120.0
 LISTED = 10
@@ -38,6 +38,15 @@ class Losses:
     """What would be lost with the volume, one sentence each; empty when everything is home."""
 
     sentences: tuple[str, ...] = ()
+
+
+def in_the_way(state: SyncState) -> Losses:
+    """What of the files did not come home; their names are the agent's."""
+    conflicts = (f"a conflict at {visible(conflict.path)}" for conflict in state.conflicts)
+    held = (f"{visible(one.path)} was held by the guard" for one in state.held)
+    stopped = (f"the sync has stopped: {brake}" for brake in state.brakes)
+    waits = (f"the sync waits: {state.fence}",) if state.fence else ()
+    return Losses((*conflicts, *held, *stopped, *waits))
 
 
 @dataclass(frozen=True)
@@ -95,15 +104,11 @@ class Homecoming:
                 state = await session.flush(self.paths, name)
         except (PaudeError, TimeoutError) as error:
             return Losses((f"the last changes could not be brought over: {error or 'no connection'}",))
-        conflicts = (f"a conflict at {conflict.path}" for conflict in state.conflicts)
-        held = (f"{path} was held by the guard" for path in state.held)
-        stopped = (f"the sync has stopped: {brake}" for brake in state.brakes)
         if state.flagged:
             report.line(
                 f"{len(state.flagged)} files came that tools here run when they are called: {_some(state.flagged)}"
             )
-        waits = (f"the sync waits: {state.fence}",) if state.fence else ()
-        return Losses((*conflicts, *held, *stopped, *waits))
+        return in_the_way(state)
 
     async def advance_branch(self, files: Losses) -> None:
         """Move the developer's branch forward to what the agent committed, where that is safe; else say why not."""
