@@ -200,6 +200,13 @@ def test_a_host_that_would_be_a_line_of_a_configuration_is_refused(refused: Call
     assert "http_access" in refused(*START, "--allow", 'a.test"\nhttp_access allow all')
 
 
+def test_where_nothing_can_be_remembered_that_is_said(refused: Callable[..., str], home: Path) -> None:
+    (home / "project/paude.json").write_text('{"egress": {"allow": ["x.test"]}}')
+    (home.parent / "STATE_HOME/paude").mkdir(parents=True)
+    (home.parent / "STATE_HOME/paude/agreed").write_text("a file where a directory should be")
+    assert "cannot be remembered" in refused(*START, "--yes")
+
+
 def test_a_home_that_no_shell_spelled_out_has_its_settings(refused: Callable[..., str], home: Path) -> None:
     (home / "link-to-home/project/paude.json").write_text('{"storage": {"size": []}}')
     (home / "elsewhere").mkdir()
@@ -242,6 +249,15 @@ def test_a_strange_login_of_google(
     said = refused("start", "--agent", "claude", "--detach", "--yes")
     assert says in said
     assert "x" * 100 not in said
+
+
+def test_answers_that_cannot_be_read_are_asked_for_again(
+    refused: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home.parent / "STATE_HOME/paude").mkdir(parents=True)
+    (home.parent / "STATE_HOME/paude/consent").write_bytes(b"\xff")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k" * 40)
+    assert "somebody has to agree" in refused("start", "--agent", "claude", "--detach")
 
 
 @pytest.mark.parametrize("flags", FLAGS)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from paude.cli.app import in_loop, say
-from paude.errors import UsageError
+from paude.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
     from paude.plans.request import Gift
@@ -62,14 +62,20 @@ def _consents(sentences: tuple[str, ...]) -> bool:
         return True
     known = Paths.from_environment().state / "consent"
     mark = hashlib.sha256("\n".join(sentences).encode()).hexdigest()
-    if known.exists() and mark in known.read_text().split():
-        return True
+    try:
+        if mark in known.read_text().split():
+            return True
+    except (OSError, ValueError):
+        pass  # then it is asked again
     for sentence in sentences:
         say(sentence)
     if not sys.stdin.isatty():
         raise UsageError("somebody has to agree to that", hint="give --yes, or take the credentials away")
     if not typer.confirm("Give it to the agent?", err=True):
         return False
-    with known.open("a") as file:
-        file.write(f"{mark}\n")
+    try:
+        with known.open("a") as file:
+            file.write(f"{mark}\n")
+    except OSError as exc:
+        raise SettingsError("the answer cannot be remembered", why=str(exc)) from exc
     return True

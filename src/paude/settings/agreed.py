@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from paude.errors import SettingsError
 from paude.settings.paths import Paths
 
 
@@ -25,14 +26,17 @@ def changed(paths: Paths, workspace: Path, brought: Mapping[str, object]) -> dic
 
 
 def agree(paths: Paths, workspace: Path, brought: Mapping[str, object]) -> None:
-    """Remember that the user agreed to all of it, whole or not at all."""
+    """Remember that the user agreed to all of it, whole or not at all. Raises SettingsError."""
     file = _file(paths, workspace)
     if not brought and not file.exists():
         return
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = file.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(brought))
-    fresh.replace(file)
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh.write_text(json.dumps(brought))
+        fresh.replace(file)
+    except OSError as exc:
+        raise SettingsError("what was agreed to cannot be remembered", why=str(exc)) from exc
 
 
 def _file(paths: Paths, workspace: Path) -> Path:
