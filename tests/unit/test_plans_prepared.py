@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from paude.cli.display import opener
-from paude.errors import NameTaken, NotFound
+from paude.errors import NameTaken, NotFound, SettingsError
 from paude.plans.perform import start_session
 from paude.plans.request import Gift, Prepared, Wishes, prepare, project_of
 from paude.sessions import records
 from paude.sessions.records import Record
-from paude.settings import Paths, read
+from paude.settings import Paths, agreed, read
 
 
 @pytest.fixture
@@ -80,3 +82,26 @@ def test_what_was_agreed_to_is_what_is_built(paths: Paths, tmp_path: Path) -> No
     (workspace / ".devcontainer.json").write_text('{"image": "evil.test/x"}')
 
     assert prepare(wishes, paths, Gift()).cluster.build.project.base == "agreed.test/x"
+
+
+@pytest.mark.parametrize("by", ["paude.json", ".devcontainer.json"])
+def test_a_containerfile_that_was_changed_is_asked_about_again(paths: Paths, tmp_path: Path, by: str) -> None:
+    workspace = tmp_path / "project"
+    says = {"containerfile": "namespace"} if by == "paude.json" else {"dockerfile": "namespace"}
+    (workspace / by).write_text(json.dumps({"build": says}))
+
+    def brought(recipe: str) -> dict[str, object]:
+        (workspace / "namespace").write_text(recipe)
+        settled = read(paths, workspace, {"agent": "shell"})
+        return {**settled.brought, **project_of(workspace, settled).asks}
+
+    agreed.agree(paths, workspace, brought("FROM x"))
+    assert agreed.changed(paths, workspace, brought("FROM x")) == {}
+    assert list(agreed.changed(paths, workspace, brought("FROM x\nCOPY . /all"))) == ["what namespace says"]
+
+
+def test_a_containerfile_that_is_no_file_is_refused(paths: Paths, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "project/C")
+    (tmp_path / "project/paude.json").write_text('{"build": {"containerfile": "C"}}')
+    with pytest.raises(SettingsError, match="is no file"):
+        project_of(tmp_path / "project", read(paths, tmp_path / "project"))

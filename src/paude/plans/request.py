@@ -6,6 +6,7 @@ Reads this machine (records, credentials, images' hashes come later); opens no c
 from __future__ import annotations
 
 import getpass
+import hashlib
 import os
 import re
 import secrets
@@ -22,7 +23,7 @@ from paude.backends.podman.start import Request as PodmanRequest
 from paude.egress import squid
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
-from paude.errors import NameTaken, UsageError
+from paude.errors import NameTaken, SettingsError, UsageError
 from paude.images.agents import agent as find_agent
 from paude.images.build import BuildSettings
 from paude.images.project import Project, of_devcontainer, own_build
@@ -33,12 +34,14 @@ from paude.sessions.records import Record, Unreadable
 from paude.settings import Paths, Settings, Settled, kinds, read
 from paude.sync import selection
 from paude.sync.limits import Limits as SyncLimits
+from paude.sync.shown import visible
 
 if TYPE_CHECKING:
     from paude.backends.kubernetes.start import Request
 
 TRUST_FILE = "ca-bundle.crt"
 """Among the files that the agent works with."""
+_LARGEST_RECIPE = 1 << 20
 _NOT_IN_A_LABEL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -197,7 +200,23 @@ def project_of(workspace: Path, settled: Settled) -> Project:
     build = own_build(workspace, of.containerfile, of.context, of.target, dict(of.args)) if of.containerfile else None
     base = settings.base if settings.base and settings.base == brought else ""
     said = Project(base=base, build=build, packages=settings.packages, setup=settings.setup)
-    return said.over(of_devcontainer(workspace) if settings.devcontainer else Project())
+    whole = said.over(of_devcontainer(workspace) if settings.devcontainer else Project())
+    return replace(whole, asks={**whole.asks, **_recipe(workspace, whole)})
+
+
+def _recipe(workspace: Path, project: Project) -> dict[str, str]:
+    """The Containerfile by its content: whoever agreed to build it agreed to what it said then."""
+    if project.build is None:
+        return {}
+    file = project.build.containerfile
+    name = file.relative_to(workspace.resolve()).as_posix()
+    try:
+        if not file.is_file() or file.stat().st_size > _LARGEST_RECIPE:
+            raise SettingsError(f"the Containerfile {name[:80]!a} is no file of at most {_LARGEST_RECIPE >> 20} MiB")
+        # Never the name alone: a file may be called like a setting, and would stand in its place.
+        return {f"what {visible(name)} says": f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"}
+    except OSError as exc:
+        raise SettingsError(f"the Containerfile {name[:80]!a} cannot be read", why=str(exc)) from exc
 
 
 def build_of(settings: Settings, project: Project, paths: Paths) -> BuildSettings:
