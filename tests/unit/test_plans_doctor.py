@@ -11,10 +11,11 @@ import yaml
 
 from paude.backends.kubernetes import rights
 from paude.backends.kubernetes.surroundings import Room, Storage
-from paude.plans.doctor import backend_of, quota_checks, shared, storage_check
+from paude.plans.doctor import quota_checks, shared, storage_check
+from paude.plans.request import backend_of
 from paude.plans.setup import own_namespace, shared_or_unknown
 from paude.settings import Paths, Settings, table
-from paude.settings.table import Resources
+from paude.settings.table import Pod, Resources
 from paude.settings.write import write
 
 
@@ -62,6 +63,10 @@ def test_a_namespace_that_others_use_is_told() -> None:
 def test_a_cluster_is_meant_where_something_of_it_is_set() -> None:
     assert backend_of(Settings(namespace="n")) == backend_of(Settings(backend="openshift")) == "kubernetes"
     assert backend_of(Settings(backend="podman", namespace="n")) == "podman"
+
+
+def test_a_runtime_class_is_of_a_cluster_for_doctor_as_for_a_start() -> None:
+    assert backend_of(Settings(pod=Pod(runtime_class="gvisor"))) == "kubernetes"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ other; a place that cannot be reached is one check that failed, and what depends
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 
 from paude import __version__, process
-from paude.backends.base import KUBERNETES, PODMAN
+from paude.backends.base import PODMAN
 from paude.backends.podman.containers import amount
 from paude.errors import PaudeError
+from paude.plans.request import backend_of
 from paude.sessions import records
 from paude.sessions.records import Unreadable
 from paude.settings import Paths, Settings, Settled
@@ -60,14 +60,6 @@ async def examine(settled: Settled, paths: Paths, workspace: Path) -> list[Check
     if backend == PODMAN:
         return [*checks, await _podman()]
     return [*checks, *await of_cluster(settled.values, paths)]
-
-
-def backend_of(settings: Settings) -> str:
-    """Where a start would go."""
-    if settings.backend:
-        return PODMAN if settings.backend == PODMAN else KUBERNETES
-    of_cluster = (settings.context, settings.namespace, settings.kubeconfig, settings.registry)
-    return KUBERNETES if any(of_cluster) or shutil.which("podman") is None else PODMAN
 
 
 def _settings(settled: Settled) -> Iterable[Check]:

@@ -319,8 +319,21 @@ def _mount(workspace: Path) -> Mount:
 
 def _backend(wishes: Wishes, resumed: Record | None) -> str:
     """Where the session goes: where it is, else where the words and settings say, else to Podman where that is."""
-    places = {PODMAN: PODMAN, KUBERNETES: KUBERNETES, "openshift": KUBERNETES}
     settings = wishes.settings
+    if resumed is None:
+        return backend_of(settings)
+    if wishes.typed("backend") and settings.backend and backend_of(settings) != resumed.backend:
+        raise NameTaken(
+            f"the session {resumed.name} of this workspace is on {resumed.backend}",
+            hint=f"`paude stop {resumed.name}` first",
+        )
+    return resumed.backend
+
+
+def backend_of(settings: Settings) -> str:
+    """Where a new session would go."""
+    if settings.backend:
+        return PODMAN if settings.backend == PODMAN else KUBERNETES
     of_cluster = (
         settings.context,
         settings.namespace,
@@ -328,15 +341,6 @@ def _backend(wishes: Wishes, resumed: Record | None) -> str:
         settings.registry,
         settings.pod.runtime_class,
     )
-    if resumed is not None:
-        if wishes.typed("backend") and places.get(settings.backend, resumed.backend) != resumed.backend:
-            raise NameTaken(
-                f"the session {resumed.name} of this workspace is on {resumed.backend}",
-                hint=f"`paude stop {resumed.name}` first",
-            )
-        return resumed.backend
-    if settings.backend:
-        return places[settings.backend]
     return KUBERNETES if any(of_cluster) or shutil.which("podman") is None else PODMAN
 
 
