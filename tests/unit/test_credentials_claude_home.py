@@ -195,6 +195,24 @@ def test_servers_go_without_their_secrets(home: Path, tmp_path: Path) -> None:
     assert own.needs_consent == ()
 
 
+@pytest.mark.parametrize(
+    "words", [["-e", "API_TOKEN=x1"], ["--env=API_TOKEN=x1"], ["--header", "X-Api-Key: x1"], ["--header", "Auth:x1"]]
+)
+def test_a_secret_that_an_argument_assigns_stays(home: Path, tmp_path: Path, words: list[str]) -> None:
+    put(home / ".claude.json", {"mcpServers": {"m": {"command": "docker", "args": ["run", *words]}}})
+    own = find({}, home, tmp_path)
+    assert (own.servers, len(own.left_out)) == ({}, 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["-e", "API_TOKEN"], ["--header", "Authorization: Bearer ${T}"], ["--header", "X-Key:${K}"], ["-e", "MODE=x"]],
+)
+def test_what_is_filled_in_where_it_runs_goes_along(home: Path, tmp_path: Path, words: list[str]) -> None:
+    put(home / ".claude.json", {"mcpServers": {"m": {"command": "docker", "args": ["run", *words]}}})
+    assert find({}, home, tmp_path).servers["m"].definition["args"] == ["run", *words]
+
+
 def test_on_request_servers_keep_their_secrets_and_that_needs_a_yes(home: Path, tmp_path: Path) -> None:
     definition = {"command": "npx", "args": ["--token", CANARY], "env": {"SECRET": CANARY}}
     put(home / ".claude.json", {"mcpServers": {"m": definition}})

@@ -19,6 +19,11 @@ _TABLES = ("env", "headers")
 _REFERENCE = re.compile(r"[A-Za-z ]{0,20}\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}]{0,100})?\}")
 _IN_ADDRESS = re.compile(r"[?&][^=&]*(?:key|token|secret|password|auth)[^=&]*=[^&]", re.IGNORECASE)
 _IN_WORDS = re.compile(r"^--?[a-z0-9-]*(?:key|token|secret|password|auth)[a-z0-9-]*(?:=.+)?$", re.IGNORECASE)
+# `docker run -e API_TOKEN=…`, `--env=API_TOKEN=…`, `--header "X-Api-Key: …"`; what is filled in where it runs is none.
+_ASSIGNED = re.compile(
+    r"^(?:--?[a-z0-9-]+=)?[a-z0-9_-]*(?:key|token|secret|password|auth)[a-z0-9_-]*\s*[=:]\s*(?![a-z ]{0,20}\$\{)\S",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def _secret_in(texts: Mapping[str, Any], words: list[str]) -> str:
     url = str(texts.get("url", ""))
     if _IN_ADDRESS.search(url) or looks_secret(url):
         return "address"
-    if any(_IN_WORDS.match(word) or looks_secret(word) for word in words):
+    if any(_IN_WORDS.match(word) or _ASSIGNED.match(word) or looks_secret(word) for word in words):
         return "arguments"
     return ""
 
