@@ -14,7 +14,7 @@ from typing import Any
 
 from paude import __version__
 from paude.errors import SettingsError
-from paude.redaction import redact
+from paude.redaction import HIDDEN, redact
 from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths, Settled, shown
@@ -41,12 +41,20 @@ def _contents(paths: Paths, settled: Settled, facts: Mapping[str, Any]) -> Itera
     versions = {"paude": __version__, "python": platform.python_version(), "system": platform.platform()}
     yield "versions.json", json.dumps(versions, indent=1)
     yield "checks.json", json.dumps(facts, indent=1)
-    yield "settings.json", json.dumps(shown.as_json(settled.found), indent=1)
+    yield "settings.json", json.dumps(_settings(settled), indent=1)
     found = [asdict(one) if isinstance(one, Record) else {"unreadable": one.why} for one in records.load_all(paths)]
     yield "sessions.json", json.dumps(found, indent=1)
     for log in _LOGS:
         if (paths.state / log).is_file():
             yield log, _end_of(paths.state / log)
+
+
+def _settings(settled: Settled) -> dict[str, Any]:
+    """The settings, without the values of build arguments: they are often tokens, and have no form to know them by."""
+    facts = shown.as_json(settled.found)
+    arguments = facts["build.args"]
+    arguments["value"] = dict.fromkeys(dict(arguments["value"]), HIDDEN)
+    return facts
 
 
 def _end_of(log: Path) -> str:
