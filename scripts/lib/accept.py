@@ -132,11 +132,13 @@ class Checks:
             terminal.sees(b"$ ", 60)
             terminal.type(b"woken=$((40+2))\r")
             frozen = [terminal.pid, self._supervisor()]
-            for pid in frozen:
-                os.kill(pid, signal.SIGSTOP)
-            time.sleep(seconds)
-            for pid in frozen:
-                os.kill(pid, signal.SIGCONT)
+            try:
+                for pid in frozen:
+                    os.kill(pid, signal.SIGSTOP)
+                time.sleep(seconds)
+            finally:
+                for pid in frozen:
+                    os.kill(pid, signal.SIGCONT)
             terminal.type(b"echo =$woken=\r")
             terminal.sees(b"=42=", 60)
         (self.home / "main/awake").write_text("after sleep")
@@ -347,10 +349,16 @@ class Terminal:
         until = time.monotonic() + within
         while text not in self._shown:
             ready, _, _ = select.select([self._master], [], [], max(0.0, until - time.monotonic()))
-            if not ready:
+            more = self._more() if ready else b""
+            if not more:
                 raise Failed(f"the terminal does not show {text!r}, but {self._shown[-200:]!r}")
-            with contextlib.suppress(OSError):
-                self._shown += os.read(self._master, 65536)
+            self._shown += more
+
+    def _more(self) -> bytes:
+        try:
+            return os.read(self._master, 65536)
+        except OSError:  # Linux's word for: nobody writes to it any more
+            return b""
 
 
 @contextlib.contextmanager

@@ -76,3 +76,15 @@ def test_a_machine_that_is_no_mac_is_told_so() -> None:
     if sys.platform != "darwin":
         done = subprocess.run([CHECKOUT / "scripts/mac"], capture_output=True, text=True, timeout=60)
         assert (done.returncode, "this is no Mac" in done.stderr) == (2, True)
+
+
+def test_a_terminal_whose_program_has_ended_is_not_waited_for() -> None:
+    program = (
+        "import os, sys; sys.path.insert(0, sys.argv[1]); import accept\n"
+        "master, slave = os.openpty(); os.write(slave, b'last words'); os.close(slave)\n"
+        "try: accept.Terminal(0, master).sees(b'$ ', 3600)\n"
+        "except accept.Failed as error: print(error)\n"
+    )
+    argv = [sys.executable, "-c", program, str(CHECKOUT / "scripts/lib")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert "last words" in done.stdout
