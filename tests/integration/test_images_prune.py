@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from paude.images.agents import NAMES
 from paude.images.prune import listed
 
 pytestmark = pytest.mark.podman
@@ -63,7 +64,7 @@ def test_what_no_start_would_use_goes_and_everything_else_stays(machine: dict[st
     script += "from paude.settings import Paths, Settings\np = Paths.from_environment()\n"
     script += "b = BuildSettings.of(Settings(), cache=p.cache, runtime=p.runtime)\n"
     current = run(machine, sys.executable, "-c", script + "print(*anyio.run(prune.wanted, b))").split()
-    assert len(current) == 4
+    assert len(current) == len(NAMES) + 2, "an image for each agent, gate and proxy"
     make(machine, OLD, *OTHER, *current)
 
     assert paude(machine, "prune", "--dry-run", "-o", "name").split() == [OLD]
