@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -197,6 +198,13 @@ def test_the_fence_parks_an_agent_whose_network_gets_a_way_out(laptop: Laptop, s
         subprocess.run(["ip", "link", "delete", host], capture_output=True)
 
 
+def listening(link: str, one: Sink) -> list[tuple[str, int]]:
+    """Where a container beside the bridge `link` would find the sink on it."""
+    listed = json.loads(subprocess.run(["ip", "-j", "addr", "show", link], capture_output=True, text=True).stdout)
+    addresses = [a["local"] for a in listed[0]["addr_info"]]
+    return [(a, one.port) if "." in a else (f"{a}%eth0", one.port6) for a in addresses]
+
+
 def test_an_internal_network_of_podmans_own_would_not_have_held(laptop: Laptop, session: str) -> None:
     """Why the network is none at all: on an internal one, this machine's services are one link-local address away."""
     name = "paude-test-internal"
@@ -204,18 +212,13 @@ def test_an_internal_network_of_podmans_own_would_not_have_held(laptop: Laptop, 
     try:
         with sink() as one, in_the_open(laptop, "--network", name) as control:
             link = json.loads(podman("network", "inspect", name))[0]["network_interface"]
-            listed = json.loads(
-                subprocess.run(["ip", "-j", "addr", "show", link], capture_output=True, text=True).stdout
-            )
-            addresses = [a["local"] for a in listed[0]["addr_info"]]
-            tries = [(a, one.port) if "." in a else (f"{a}%eth0", one.port6) for a in addresses]
-            assert tries, "the bridge has no address, so nothing was shown"
-            knock = "; ".join(f"timeout 2 bash -c 'echo > /dev/tcp/{address}/{port}'" for address, port in tries)
-            # A new link-local address cannot be used before others were asked for it (RFC 4862, 5.4).
-            for _ in range(20):
-                podman("exec", control, "bash", "-c", knock, check=False)
-                if one.got:
-                    break
+            # A bridge has its link-local address a moment after its first container, and cannot use it before others
+            # were asked for it (RFC 4862, 5.4).
+            end = time.monotonic() + 20
+            while not one.got and time.monotonic() < end:
+                for address, port in listening(link, one):
+                    knock = f"echo > /dev/tcp/{address}/{port}"
+                    podman("exec", control, "timeout", "2", "bash", "-c", knock, check=False)
             assert one.got > 0
     finally:
         podman("network", "rm", "--force", name, check=False)
