@@ -95,7 +95,7 @@ def knocks(addresses: list[str], port: int) -> str:
 @contextmanager
 def in_the_open(laptop: Laptop, *options: str) -> Iterator[str]:
     """A container of the agent's image on an ordinary network of podman's: the control, from which things leak."""
-    image = podman("ps", "--filter", "name=-agent", "--format", "{{.Image}}").splitlines()[0]
+    image = podman("ps", "--all", "--filter", "name=-agent", "--format", "{{.Image}}").splitlines()[0]
     words = ("run", "--detach", "--rm", *options, image, "sleep", "120")
     container = podman(*words)
     try:

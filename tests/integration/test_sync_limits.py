@@ -84,7 +84,9 @@ async def test_more_entries_than_allowed_stop_the_sync_and_it_says_so(tmp_path: 
     async with synced(tmp_path) as both:
         fill(both.laptop, 3)
         await both.create(Limits(entries=30))
+        await session.pause(both.paths, NAME)  # all at once, as far as the sync sees
         fill(both.pod)
+        await session.resume(both.paths, NAME)
         state = await both.state(lambda s: bool(s.last_error))
         assert "in the pod there are more files" in state.message
         assert len(tree(both.laptop)) == 3
@@ -95,8 +97,9 @@ async def test_more_entries_than_allowed_stop_the_sync_and_it_says_so(tmp_path: 
 async def test_more_bytes_than_allowed_stop_the_sync_and_it_says_so(tmp_path: Path) -> None:
     async with synced(tmp_path) as both:
         await both.create(Limits(tree_bytes=1 << 20))
-        with (both.pod / "sparse").open("wb") as file:
+        with (tmp_path / "sparse").open("wb") as file:
             file.truncate(1 << 22)
+        (tmp_path / "sparse").rename(both.pod / "sparse")
         state = await both.state(lambda s: bool(s.last_error))
         assert "more than the 1048576 allowed" in state.message
         assert tree(both.laptop) == {}
