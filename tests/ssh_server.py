@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
@@ -31,6 +32,15 @@ class Sshd:
     def user(self) -> str:
         """The only user who may log in."""
         return getuser()
+
+    def cut(self) -> int:
+        """Kill every connection, and not the server; how many there were."""
+        killed = 0
+        for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+            with suppress(ProcessLookupError):  # one of an earlier connection may just be ending
+                os.kill(int(child), signal.SIGKILL)
+                killed += 1
+        return killed
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,18 +22,12 @@ def reach_of(both: Peer) -> object:
     return reach
 
 
-def cut(both: Peer) -> None:
-    """Kill every connection of the server, and not the server."""
-    for child in Path(f"/proc/{both.server.pid}/task/{both.server.pid}/children").read_text().split():
-        os.kill(int(child), signal.SIGKILL)
-
-
 async def test_a_sync_that_was_cut_twice_does_not_sleep_for_fifteen_seconds(tmp_path: Path) -> None:
     async with synced(tmp_path) as both, anyio.create_task_group() as tasks:
         tasks.start_soon(Live(both.paths, reach_of(both)).run)  # type: ignore[arg-type]
         await both.create()
         for number in range(3):
-            cut(both)
+            both.server.cut()
             await both.state(lambda s: not s.connected)
             (both.pod / f"f{number}").write_text("while it was cut")
             took = await eventually(reads(both.laptop / f"f{number}", "while it was cut"), within=9)

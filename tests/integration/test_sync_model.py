@@ -56,9 +56,7 @@ class Game:
 
     async def cut(self) -> None:
         self.log.append("cut")
-        for child in children(self.both):
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
+        self.both.server.cut()
 
     async def kill_daemon(self) -> None:
         self.log.append("daemon killed")
@@ -130,11 +128,6 @@ class Game:
 
     def told(self, what: str) -> str:
         return "\n".join([what, *self.log[-80:]])
-
-
-def children(both: Peer) -> list[int]:
-    """The server's processes for its connections."""
-    return [int(c) for c in Path(f"/proc/{both.server.pid}/task/{both.server.pid}/children").read_text().split()]
 
 
 def shape_without_held(root: Path) -> dict[str, object]:

@@ -14,7 +14,7 @@ from paude.errors import NotFound
 from paude.plans.news import sync_news
 from paude.sync import daemon, selection, session
 from paude.sync.limits import Limits
-from sync_peer import NAME, Peer, eventually, peer, reads, synced, tree
+from sync_peer import NAME, eventually, peer, reads, synced, tree
 
 # A tenth of it on an idle machine; without a working watcher it would be two minutes.
 SOON_S = 2
@@ -218,17 +218,9 @@ async def test_a_cut_connection_is_made_again_and_nothing_is_missed(tmp_path: Pa
     async with synced(tmp_path) as both:
         (both.laptop / "f").write_text("old")
         await both.create()
-        _cut(both)
+        assert both.server.cut()
         (both.pod / "f").write_text("while it was cut")
         await eventually(reads(both.laptop / "f", "while it was cut"), within=20)
-
-
-def _cut(both: Peer) -> None:
-    """Kill every connection of the server, and not the server."""
-    children = Path(f"/proc/{both.server.pid}/task/{both.server.pid}/children").read_text().split()
-    assert children
-    for child in children:
-        os.kill(int(child), signal.SIGKILL)
 
 
 async def test_a_session_with_the_same_rules_is_kept_and_one_with_others_is_made_anew(tmp_path: Path) -> None:
