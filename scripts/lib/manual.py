@@ -50,13 +50,13 @@ def verb(names: tuple[str, ...], command: Any) -> Iterator[str]:
         return
     arguments = [one for one in command.params if one.param_type_name == "argument"]
     options = [one for one in command.params if one.param_type_name == "option"]
-    words = " ".join(f"[{one.name.upper()}]" if not one.required else one.name.upper() for one in arguments)
-    yield from (".SS", text(f"paude {' '.join(names)} {words}".rstrip()))
+    usage = command.collect_usage_pieces(command.context_class(command))
+    yield from (".SS", text(f"paude {' '.join(names)} {' '.join(usage)}"))
     yield from (text(line) for line in (command.help or "").splitlines() if line.strip())
     for one in arguments:
-        yield from (".TP", f".I {text(one.name.upper())}", text(one.help or ""))
+        yield from (".TP", f".I {text(one.metavar)}", text(one.help or ""))
     for one in options:
-        value = "" if one.is_flag else f" {one.name.upper()}"
+        value = "" if one.is_flag else f" {one.metavar}"
         spellings = "/".join(part for part in (", ".join(one.opts), ", ".join(one.secondary_opts)) if part)
         yield from (".TP", f".B {text(spellings + value)}", text(one.help or ""))
 

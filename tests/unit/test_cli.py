@@ -6,10 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 
 from paude.cli import app
 from paude.cli.choose import record_of
@@ -120,6 +123,46 @@ def test_what_cannot_be_done_is_said_with_its_exit_code(home: Path, words: list[
     assert "Traceback" not in done.stderr
     sessions = home / ".state/paude/sessions"
     assert not sessions.exists() or list(sessions.iterdir()) == []
+
+
+def _verbs(command: Any = None, name: str = "paude") -> Iterator[tuple[str, Any]]:
+    command = command or get_command(app.app)
+    if not hasattr(command, "commands"):
+        yield name, command
+        return
+    listed = command.list_commands(command.context_class(command))
+    for inner in listed:
+        yield from _verbs(command.get_command(command.context_class(command), inner), f"{name} {inner}")
+
+
+def test_every_verb_and_every_word_of_it_is_explained() -> None:
+    """And an option takes the same in every verb that has it."""
+    takes: dict[str, set[str]] = {}
+    for name, verb in _verbs():
+        assert verb.help, name
+        for one in verb.params:
+            assert one.help, f"{name}: {one.name}"
+            if one.param_type_name == "argument" or not one.is_flag:
+                assert one.metavar, f"{name}: {one.name}"
+                takes.setdefault("/".join(one.opts), set()).add(one.metavar)
+    assert {option: words for option, words in takes.items() if option.startswith("-") and len(words) > 1} == {}
+    assert {"-o", "--timeout", "--context"} <= {word for option in takes for word in option.split("/")}
+
+
+def test_a_list_of_verbs_cuts_no_sentence() -> None:
+    root = get_command(app.app)
+    context = root.context_class(root)
+    for name in root.list_commands(context):
+        verb = root.get_command(context, name)
+        for inner, one in getattr(verb, "commands", {}).items():
+            assert not one.get_short_help_str(60).endswith("..."), f"{name} {inner}"
+
+
+def test_help_has_headings_and_says_what_follows_two_dashes(home: Path) -> None:
+    shown = paude(home, "start", "--help").stdout
+    assert "[DIRECTORY] [-- WORDS FOR THE AGENT]" in shown
+    assert shown.index("Options:") < shown.index("Where it runs:") < shown.index("What it may reach:")
+    assert "openshift-context" not in shown
 
 
 def test_the_old_spellings_are_still_understood(home: Path) -> None:

@@ -12,6 +12,7 @@ import typer
 from paude.cli import options
 from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
+from paude.cli.verb import Verb
 from paude.errors import AgentEnded, CommandFailed, UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="agent")
 
 
-@group.command()
+@group.command(cls=Verb)
 def status(name: options.Name = None, output: printed.Facts = "text") -> None:
     """Show whether the agent works, waits for you, or has ended. It is the agent's own word."""
     output = printed.checked(output, printed.FACTS)
@@ -46,17 +47,20 @@ def status(name: options.Name = None, output: printed.Facts = "text") -> None:
         put(_words(record.name, found))
 
 
-@group.command()
+@group.command(cls=Verb)
 def wait(
     name: options.Name = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on, and tell each time.")] = False,
     command: Annotated[
         str | None,
-        typer.Option(help="A program to run each time; it finds PAUDE_SESSION and PAUDE_MESSAGE in its environment."),
+        typer.Option(
+            metavar="PROGRAM",
+            help="A program to run each time; it finds PAUDE_SESSION and PAUDE_MESSAGE in its environment.",
+        ),
     ] = None,
     output: printed.Facts = "text",
 ) -> None:
-    """Return when the agent waits for you; exit code 10 when it has ended.
+    """Return when the agent waits for you. Exit code 10 when it has ended.
 
     For example: paude agent wait && notify-send "it waits"
     """

@@ -8,20 +8,23 @@ import typer
 
 from paude.cli import options
 from paude.cli.app import in_loop, say
+from paude.cli.verb import Verb
 
-Host = Annotated[str, typer.Argument(help="A host name, *.NAME for all below it, or vertex, anthropic.")]
+Host = Annotated[
+    str, typer.Argument(metavar="HOST", help="A host name, *.NAME for all below it, or vertex, anthropic.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(allow)
+    app.command(cls=Verb)(allow)
 
 
 def allow(
     host: Host,
     name: options.Name = None,
     timeout: options.Timeout = 120,
-    progress: Annotated[str, typer.Option(help="auto, plain or json.")] = "auto",
+    progress: options.Progress = "auto",
 ) -> None:
     """Let a session reach one more host, while it runs. No other session is touched."""
     from paude.egress.allowlist import Allowlist

@@ -40,48 +40,74 @@ class Verbs(TyperGroup):
         command = get_command(single)
         return getattr(command, "commands", {}).get(cmd_name, command)
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options, without typer's own two for completion: `paude completion` is the one way."""
+        return [one for one in super().get_params(ctx) if one.name not in {"install_completion", "show_completion"}]
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The list in the help, without importing the verbs."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(verb, words) for verb, (_, words) in VERBS.items() if words])
+        for heading, verbs in HEADINGS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(verb, words) for verb, (_, words) in verbs.items() if words])
 
 
-# The verb, the module that it lies in, and its line in the help; a verb without a line is a second spelling.
-VERBS = {
-    "start": ("start", "Start a session for a directory, or resume the one that it has, and attach to it."),
-    "attach": ("attach", "Open the terminal of a session."),
-    "stop": ("stop", "Flush the sync, fetch the agent's commits, end the session."),
-    "cleanup": ("cleanup", "End the sessions that were idle for too long or are too old; what killed starts left."),
-    "sessions": ("sessions", "List the sessions."),
-    "ls": ("sessions", ""),
-    "status": ("status", "Show how a session stands: its pod, its fence, its sync."),
-    "sync": ("sync", "How the workspace is kept in step: status, conflicts, verify and more."),
-    "review": ("review", "Show what the guard held back, and bring it over."),
-    "exec": ("execute", "Run a command where the agent runs, and end with its exit code."),
-    "cp": ("copy", "Copy files in and out, beside the sync."),
-    "agent": ("agent", "What the coding agent does: working, waiting for you, ended."),
-    "forward": ("forward", "Bring a port of the agent's to this machine: a server that it runs."),
-    "allow": ("allow", "Let a running session reach one more host."),
-    "deny": ("deny", "Take a host off a running session's list, and end connections to it."),
-    "blocked": ("blocked", "Show what was refused to a session, and the command that would allow it."),
-    "egress": ("egress", "Show what a session may reach."),
-    "verify": ("verify", "Prove a session's wall now: every probe, one line each."),
-    "credentials": ("credentials", "Give a session the credentials that this machine has now: refresh."),
-    "logs": ("logs", "Print the log of one container of a session's pod."),
-    "prune": ("prune", "Remove images of paude's from this machine that no start would use any more."),
-    "doctor": ("doctor", "Look at everything that a session needs, and say what is missing."),
-    "setup": ("setup", "Find out where sessions can run, and write your settings."),
-    "config": ("config", "Show what is set, and where each value comes from."),
-    "ssh-config": ("ssh_config", "Print the line for ~/.ssh/config that makes sessions known to ssh."),
-    "completion": ("completion", "Print the completion script for bash, zsh or fish."),
-    "bench": ("bench", "Measure paude itself."),
-    "supervisor": ("supervisor", "The background process that keeps tunnels and sync alive."),
+# Under each heading of the help: the verb, the module that it lies in, and its line; one without is a second spelling.
+HEADINGS = {
+    "Sessions": {
+        "start": ("start", "Start a session for a directory, or resume the one that it has, and attach to it."),
+        "attach": ("attach", "Open the terminal of a session; it reconnects by itself."),
+        "stop": ("stop", "Bring files and commits home, end the session, and remove it."),
+        "sessions": ("sessions", "List the sessions."),
+        "ls": ("sessions", ""),
+        "status": ("status", "Show how a session stands: its pod, its fence, its sync."),
+        "logs": ("logs", "Print the log of one container of a session's pod."),
+        "cleanup": ("cleanup", "End the sessions that were idle for too long or are too old; what killed starts left."),
+    },
+    "Your files": {
+        "sync": ("sync", "How the workspace is kept in step: status, conflicts, verify and more."),
+        "review": ("review", "Show what the guard held back, and bring it over."),
+        "cp": ("copy", "Copy files in and out, beside the sync."),
+    },
+    "The agent": {
+        "agent": ("agent", "What the coding agent does: working, waiting for you, ended."),
+        "exec": ("execute", "Run a command where the agent runs, and end with its exit code."),
+        "forward": ("forward", "Bring a port of the agent's to this machine: a server that it runs."),
+        "credentials": ("credentials", "Give a session the credentials that this machine has now: refresh."),
+    },
+    "The wall": {
+        "egress": ("egress", "Show what a session may reach."),
+        "allow": ("allow", "Let a running session reach one more host."),
+        "deny": ("deny", "Take a host off a running session's list, and end connections to it."),
+        "blocked": ("blocked", "Show what was refused to a session, and the command that would allow it."),
+        "verify": ("verify", "Prove a session's wall now: every probe, one line each."),
+    },
+    "This machine": {
+        "setup": ("setup", "Find out where sessions can run, and write your settings."),
+        "doctor": ("doctor", "Look at everything that a session needs, and say what is missing."),
+        "config": ("config", "Show what is set, and where each value comes from."),
+        "ssh-config": ("ssh_config", "Print the line for ~/.ssh/config that makes sessions known to ssh."),
+        "completion": ("completion", "Print the completion script for bash, zsh or fish."),
+        "prune": ("prune", "Remove images of paude's from this machine that no start would use any more."),
+        "supervisor": ("supervisor", "The background process that keeps tunnels and sync alive."),
+        "bench": ("bench", "Measure paude itself."),
+    },
 }
+VERBS = {verb: entry for entries in HEADINGS.values() for verb, entry in entries.items()}
 
+HELP = """Run a coding agent on Kubernetes, OpenShift or Podman, walled in, with live file sync.
+
+\b
+  paude start    run an agent on this directory, and open its terminal
+  paude attach   come back to the terminal; ~. leaves it
+  paude stop     bring the work home, and remove everything
+
+A verb that takes NAME means the most recent session when it is left out.
+"""
 app = typer.Typer(
     name="paude",
     cls=Verbs,
-    help="Run a coding agent on Kubernetes, OpenShift or Podman, walled in, with live file sync.",
+    subcommand_metavar="VERB [...]",
+    help=HELP,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},

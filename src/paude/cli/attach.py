@@ -8,6 +8,7 @@ import typer
 
 from paude.cli import options
 from paude.cli.app import in_loop, say
+from paude.cli.verb import Verb
 from paude.errors import AgentEnded, NotFound
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(attach)
+    app.command(cls=Verb)(attach)
 
 
 def attach(
@@ -26,7 +27,10 @@ def attach(
         typer.Option(help="Let the agent's programs write to your clipboard; PAUDE_CLIPBOARD=1 for always."),
     ] = None,
 ) -> None:
-    """Open the terminal of a session. Detach with ~. at the start of a line; ~? lists the other keys."""
+    """Open the terminal of a session; it reconnects by itself. ~. at the start of a line leaves it, ~? lists the keys.
+
+    The agent goes on when you leave. While the start is under way, its steps are shown first.
+    """
     from paude.cli.choose import record_of
     from paude.settings import Paths
 

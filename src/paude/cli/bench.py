@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from paude.cli import options
+from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
-from paude.errors import UsageError
+from paude.cli.verb import Verb
 
 if TYPE_CHECKING:
     from paude.bench.report import Report
@@ -36,14 +37,16 @@ def bench() -> None:
     """Measure paude itself."""
 
 
-@group.command()
+@group.command(cls=Verb)
 def start(
-    workspace: Annotated[Path, typer.Argument(parser=options.path, help="The directory to start sessions for.")] = Path(
-        "."
-    ),
-    runs: Annotated[int, typer.Option("--runs", "-N", min=1, help="How many starts of each kind.")] = 5,
+    workspace: Annotated[
+        Path, typer.Argument(parser=options.path, metavar="DIRECTORY", help="The directory to start sessions for.")
+    ] = Path("."),
+    runs: Annotated[
+        int, typer.Option("--runs", "-N", min=1, metavar="NUMBER", help="How many starts of each kind.")
+    ] = 5,
     baseline: Annotated[bool, typer.Option(help="Run the same plan step by step too.")] = True,
-    agent: Annotated[str, typer.Option(help="claude or shell.")] = "shell",
+    agent: Annotated[str, typer.Option(metavar="NAME", help="claude, codex or shell.")] = "shell",
     context: options.Context = None,
     namespace: options.Namespace = None,
     kubeconfig: options.Kubeconfig = None,
@@ -51,27 +54,27 @@ def start(
     registry_ca: options.RegistryCA = None,
     storage_class: options.StorageClass = None,
     timeout: options.Timeout = 300,
-    output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
+    output: printed.Report = "text",
 ) -> None:
-    """Start and stop sessions, and tell the median and p95 of each step, the critical path, and the step-by-step time.
+    """Measure starts: each step, and the steps one by one.
 
+    Sessions are started and stopped; told are median and p95 of each step, the critical path, and the whole.
     Each run is a new session with a new volume; images are there after the first. Nothing is left behind.
     """
     from paude.plans.request import Wishes
     from paude.settings import Paths, read
 
-    if output not in {"text", "json"}:
-        raise UsageError(f"there is no output format {output!r}", hint="formats: text, json")
+    output = printed.checked(output, printed.REPORT)
     flags = options.of_cluster(context, namespace, kubeconfig, registry, registry_ca, storage_class)
     wishes = Wishes(workspace, read(Paths.from_environment(), None, {**flags, "agent": agent}))
     report = in_loop(lambda: _measure(wishes, runs, baseline, timeout))
     put(json.dumps(report.to_json(), indent=1) if output == "json" else report.to_text())
 
 
-@group.command()
+@group.command(cls=Verb)
 def sync(
-    files: Annotated[int, typer.Option(min=100, help="How many files the workspace has.")] = 10_000,
-    edits: Annotated[int, typer.Option(min=1, help="How many edits of each kind.")] = 30,
+    files: Annotated[int, typer.Option(min=100, metavar="NUMBER", help="How many files the workspace has.")] = 10_000,
+    edits: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="How many edits of each kind.")] = 30,
     context: options.Context = None,
     namespace: options.Namespace = None,
     kubeconfig: options.Kubeconfig = None,
@@ -79,14 +82,13 @@ def sync(
     registry_ca: options.RegistryCA = None,
     storage_class: options.StorageClass = None,
     timeout: options.Timeout = 300,
-    output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
+    output: printed.Report = "text",
 ) -> None:
-    """Measure edits both ways, bursts and the first content, in a session of its own with a workspace of its own."""
+    """Measure edits both ways, bursts, and the first content. In a session and a workspace of its own."""
     from paude.plans.request import Wishes
     from paude.settings import Paths, read
 
-    if output not in {"text", "json"}:
-        raise UsageError(f"there is no output format {output!r}", hint="formats: text, json")
+    output = printed.checked(output, printed.REPORT)
     flags = options.of_cluster(context, namespace, kubeconfig, registry, registry_ca, storage_class)
     wishes = Wishes(settled=read(Paths.from_environment(), None, {**flags, "agent": "shell"}))
     with TemporaryDirectory(prefix="paude-bench-") as directory:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from paude.cli import options
+from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
-from paude.errors import UsageError
+from paude.cli.verb import Verb
 
 if TYPE_CHECKING:
     from paude.backends.kubernetes.cluster import Cluster
@@ -26,25 +27,18 @@ if TYPE_CHECKING:
     from paude.sessions.records import Record
     from paude.settings import Paths
 
-RegistryName = Annotated[str | None, typer.Option("--registry", envvar="PAUDE_REGISTRY", help="Where images go.")]
-RegistryCa = Annotated[
-    Path | None, typer.Option("--registry-ca", envvar="PAUDE_REGISTRY_CA", help="The registry's CA.")
-]
-StorageClass = Annotated[str | None, typer.Option("--storage-class", help="The volume's StorageClass.")]
-Output = Annotated[str, typer.Option("--output", "-o", help="text or json.")]
-
 
 def register(group: typer.Typer) -> None:
     """Add the verbs."""
-    group.command()(tunnel)
-    group.command()(attach)
+    group.command(cls=Verb)(tunnel)
+    group.command(cls=Verb)(attach)
 
 
 def tunnel(
-    mib: Annotated[int, typer.Option(min=1, help="MiB of each transfer.")] = 200,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each kind is measured.")] = 5,
-    exact: Annotated[int, typer.Option(min=1, help="MiB that have to come back byte-exact.")] = 1024,
-    full: Annotated[float, typer.Option(help="Seconds of a full uplink.")] = 60,
+    mib: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="MiB of each transfer.")] = 200,
+    rounds: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="How often each kind is measured.")] = 5,
+    exact: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="MiB that have to come back byte-exact.")] = 1024,
+    full: Annotated[float, typer.Option(metavar="SECONDS", help="Seconds of a full uplink.")] = 60,
     context: options.Context = None,
     namespace: options.Namespace = None,
     kubeconfig: options.Kubeconfig = None,
@@ -52,10 +46,11 @@ def tunnel(
     registry_ca: options.RegistryCA = None,
     storage_class: options.StorageClass = None,
     timeout: options.Timeout = 300,
-    output: Output = "text",
+    output: printed.Report = "text",
 ) -> None:
-    """Measure the tunnel beside `kubectl port-forward`, where that is installed, and on a link that fails."""
-    wishes = _wishes(context, namespace, kubeconfig, registry, registry_ca, storage_class, output)
+    """Measure the tunnel, also on a link that fails. Beside `kubectl port-forward`, where that is installed."""
+    output = printed.checked(output, printed.REPORT)
+    wishes = _wishes(context, namespace, kubeconfig, registry, registry_ca, storage_class)
 
     async def measure() -> TunnelReport:
         async with _session(wishes, timeout) as there:
@@ -66,13 +61,15 @@ def tunnel(
 
 
 def attach(
-    cuts: Annotated[int, typer.Option(min=1, help="Cuts of one second.")] = 50,
-    outages: Annotated[int, typer.Option(min=1, help="Longer outages.")] = 10,
-    outage: Annotated[float, typer.Option(min=1, help="Seconds of each.")] = 60,
-    long_outage: Annotated[float, typer.Option(help="Seconds of one more; 1800 for the full run.")] = 0,
-    sleeps: Annotated[int, typer.Option(min=1, help="Sleeps of the laptop, black holes.")] = 10,
-    full: Annotated[float, typer.Option(help="Seconds of a full uplink.")] = 60,
-    bulk: Annotated[int, typer.Option(min=1, help="MiB of the transfer beside the terminal.")] = 1024,
+    cuts: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Cuts of one second.")] = 50,
+    outages: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Longer outages.")] = 10,
+    outage: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Seconds of each.")] = 60,
+    long_outage: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Seconds of one more; 1800 for the full run.")
+    ] = 0,
+    sleeps: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Sleeps of the laptop, black holes.")] = 10,
+    full: Annotated[float, typer.Option(metavar="SECONDS", help="Seconds of a full uplink.")] = 60,
+    bulk: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="MiB of the transfer beside the terminal.")] = 1024,
     context: options.Context = None,
     namespace: options.Namespace = None,
     kubeconfig: options.Kubeconfig = None,
@@ -80,12 +77,13 @@ def attach(
     registry_ca: options.RegistryCA = None,
     storage_class: options.StorageClass = None,
     timeout: options.Timeout = 300,
-    output: Output = "text",
+    output: printed.Report = "text",
 ) -> None:
-    """Cut, stall, throttle and forget the link of a terminal; tell how soon one can type again. About 20 minutes."""
+    """Measure how soon one can type again. The link is cut, stalled, throttled, forgotten. About 20 minutes."""
     from paude.bench.attach import Plan
 
-    wishes = _wishes(context, namespace, kubeconfig, registry, registry_ca, storage_class, output)
+    output = printed.checked(output, printed.REPORT)
+    wishes = _wishes(context, namespace, kubeconfig, registry, registry_ca, storage_class)
     plan = Plan(
         cuts=cuts,
         outages=outages,
@@ -112,14 +110,11 @@ def _wishes(
     registry: str | None,
     registry_ca: Path | None,
     storage_class: str | None,
-    output: str,
 ) -> Wishes:
     from paude.backends.base import KUBERNETES
     from paude.plans.request import Wishes
     from paude.settings import Paths, read
 
-    if output not in {"text", "json"}:
-        raise UsageError(f"there is no output format {output!r}", hint="formats: text, json")
     flags = options.of_cluster(context, namespace, kubeconfig, registry, registry_ca, storage_class)
     fixed = {"agent": "shell", "backend": KUBERNETES}
     return Wishes(settled=read(Paths.from_environment(), None, {**flags, **fixed}))

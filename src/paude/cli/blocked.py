@@ -11,6 +11,7 @@ import typer
 from paude.cli import options
 from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
+from paude.cli.verb import Verb
 
 if TYPE_CHECKING:
     from paude.egress.allowlist import Allowlist
@@ -21,7 +22,7 @@ SCHEMA = 1
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(blocked)
+    app.command(cls=Verb)(blocked)
 
 
 def blocked(

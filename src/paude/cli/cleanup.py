@@ -9,6 +9,7 @@ import typer
 from paude.cli import options
 from paude.cli.app import in_loop, put, say
 from paude.cli.output import LISTING, Listing, checked, document, table
+from paude.cli.verb import Verb
 from paude.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,17 +21,18 @@ SCHEMA = 1
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(cleanup)
+    app.command(cls=Verb)(cleanup)
 
 
 def cleanup(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be ended, and end nothing.")] = False,
     older_than: Annotated[
-        str | None, typer.Option(help="Also those that were started longer ago than this: 90m, 48h.")
+        str | None,
+        typer.Option(metavar="DURATION", help="Also those that were started longer ago than this: 90m, 48h."),
     ] = None,
     output: Listing = "text",
     timeout: options.Timeout = 300,
-    progress: Annotated[str, typer.Option(help="auto, plain or json.")] = "auto",
+    progress: options.Progress = "auto",
 ) -> None:
     """End the sessions that were parked because they were idle or too old, and what killed starts left.
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from paude.cli.verb import Verb
 from paude.errors import PaudeError, UsageError
 
 SHELLS = ("bash", "zsh", "fish")
@@ -18,11 +19,12 @@ def _shells(incomplete: str) -> list[str]:
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(completion)
+    app.command(cls=Verb)(completion)
 
 
 def completion(
-    context: typer.Context, shell: Annotated[str, typer.Argument(help="bash, zsh or fish.", autocompletion=_shells)]
+    context: typer.Context,
+    shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh or fish.", autocompletion=_shells)],
 ) -> None:
     """Print the completion script for a shell.
 

@@ -11,6 +11,7 @@ import typer
 from paude.cli import options
 from paude.cli.app import put, say
 from paude.cli.output import FACTS, Facts, checked, document, table
+from paude.cli.verb import Verb
 
 SCHEMA = 1
 
@@ -22,15 +23,15 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="config")
 
 
-@group.command()
+@group.command(cls=Verb)
 def show(
     workspace: Annotated[
-        Path, typer.Argument(parser=options.path, help="The workspace whose paude.json counts.")
+        Path, typer.Argument(parser=options.path, metavar="DIRECTORY", help="The workspace whose paude.json counts.")
     ] = Path("."),
     output: Facts = "text",
     every: Annotated[bool, typer.Option("--all", help="Show what nobody set, too.")] = False,
 ) -> None:
-    """Print every value that is set and where it comes from: variable, paude.json, your own file, or default."""
+    """Print what is set, and where it comes from. A variable, paude.json, your own file, or the default."""
     from paude.settings import Paths, read, shown
 
     output = checked(output, FACTS)
@@ -47,7 +48,7 @@ def show(
         say("nothing is set; `paude config show --all` prints the defaults, docs/configuration.md what they mean")
 
 
-@group.command()
+@group.command(cls=Verb)
 def path() -> None:
     """Print where your own settings lie."""
     from paude.settings import Paths
@@ -55,7 +56,7 @@ def path() -> None:
     put(str(Paths.from_environment().user_settings))
 
 
-@group.command()
+@group.command(cls=Verb)
 def schema() -> None:
     """Print the JSON schema of both files, for an editor."""
     from paude.settings import shown

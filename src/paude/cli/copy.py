@@ -6,19 +6,28 @@ from typing import Annotated
 
 import typer
 
+from paude.cli.verb import Verb
 from paude.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("cp")(copy)
+    app.command("cp", cls=Verb)(copy)
 
 
 def copy(
-    sources: Annotated[list[str], typer.Argument(help="Files here, or NAME:PATH in a session; the target comes last.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE... TARGET", help="Files here, or NAME:PATH in a session; the target comes last."
+        ),
+    ],
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Directories too.")] = False,
 ) -> None:
-    """Copy files: paude cp FILE NAME:PATH, or paude cp NAME:PATH FILE."""
+    """Copy files in and out, beside the sync. Paths in a session count from /workspace unless they begin with /.
+
+    For example: paude cp data.csv my-session:data.csv
+    """
     from paude.cli.choose import record_of
     from paude.settings import Paths
     from paude.ssh.openssh import become_scp

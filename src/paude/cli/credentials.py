@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from paude.cli import options
 from paude.cli.app import in_loop, say
+from paude.cli.verb import Verb
 from paude.errors import NotFound
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb and its parts."""
     group = typer.Typer(help="What a session works with.", no_args_is_help=True, rich_markup_mode=None)
-    group.command()(refresh)
+    group.command(cls=Verb)(refresh)
     app.add_typer(group, name="credentials")
 
 
 def refresh(
     name: options.Name = None,
-    mcp_secrets: Annotated[bool, typer.Option(help="Your MCP servers keep their secrets in the session.")] = False,
+    mcp_secrets: options.McpSecrets = False,
     timeout: options.Timeout = 60,
-    progress: Annotated[str, typer.Option(help="auto, plain or json.")] = "auto",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer questions with yes.")] = False,
+    progress: options.Progress = "auto",
+    yes: options.Yes = False,
 ) -> None:
-    """Give a session the credentials that this machine has now, while it runs."""
+    """Give a running session the credentials of this machine. Those that it has now."""
     from paude.cli.choose import record_of
     from paude.cli.gift import gift_for
     from paude.settings import Paths

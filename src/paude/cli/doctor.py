@@ -11,6 +11,7 @@ import typer
 from paude.cli import options
 from paude.cli.app import in_loop, put, say
 from paude.cli.output import FACTS, Facts, checked, document
+from paude.cli.verb import Verb
 from paude.errors import PaudeError
 
 if TYPE_CHECKING:
@@ -22,18 +23,20 @@ _MARKS = {"ok": "ok", "warning": "warning", "failed": "FAILED"}
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(doctor)
+    app.command(cls=Verb)(doctor)
 
 
 def doctor(
     workspace: Annotated[
-        Path, typer.Argument(parser=options.path, help="The workspace whose paude.json counts.")
+        Path, typer.Argument(parser=options.path, metavar="DIRECTORY", help="The workspace whose paude.json counts.")
     ] = Path("."),
     output: Facts = "text",
     bundle: Annotated[
         Path | None,
         typer.Option(
-            parser=options.path, help="Also write a tar file for a bug report: no secrets, no contents of yours."
+            parser=options.path,
+            metavar="FILE",
+            help="Also write a tar file for a bug report: no secrets, no contents of yours.",
         ),
     ] = None,
 ) -> None:

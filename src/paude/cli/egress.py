@@ -9,6 +9,7 @@ import typer
 from paude.cli import options
 from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
+from paude.cli.verb import Verb
 
 group = typer.Typer(help="What a session may reach.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -23,9 +24,9 @@ def egress() -> None:
     """What a session may reach."""
 
 
-@group.command()
+@group.command(cls=Verb)
 def show(name: options.Name = None, output: printed.Listing = "text") -> None:
-    """Show the hosts that a session may reach, and the proxy that lets it."""
+    """Show the hosts that a session may reach, and its proxy."""
     output = printed.checked(output)
     facts = in_loop(lambda: _facts(name))
     for warning in facts["warnings"]:

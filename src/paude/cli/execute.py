@@ -8,19 +8,29 @@ import typer
 
 from paude.cli import options
 from paude.cli.app import passed_on
+from paude.cli.verb import Verb
 from paude.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("exec")(execute)
+    app.command("exec", cls=_Exec)(execute)
+
+
+class _Exec(Verb):
+    passes_on = "-- COMMAND [ARGUMENT...]"
 
 
 def execute(
     name: options.Name = None,
-    tty: Annotated[bool | None, typer.Option("--tty/--no-tty", help="A terminal for it; else as ours is.")] = None,
+    tty: Annotated[
+        bool | None, typer.Option("--tty/--no-tty", help="Whether it gets a terminal; else as this one is.")
+    ] = None,
 ) -> None:
-    """Run a command where the agent runs, and end with its exit code: paude exec NAME -- COMMAND."""
+    """Run a command where the agent runs, and end with its exit code.
+
+    For example: paude exec -- git log --oneline
+    """
     import sys
 
     from paude.cli.choose import record_of

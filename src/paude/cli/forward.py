@@ -8,6 +8,7 @@ import typer
 
 from paude.cli import completion
 from paude.cli.app import say
+from paude.cli.verb import Verb
 from paude.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(forward)
+    app.command(cls=Verb)(forward)
 
 
 def forward(
@@ -39,6 +40,8 @@ def forward(
     """Bring a port of the agent's loopback to this machine's, until interrupted; it reconnects by itself.
 
     What answers there is the agent's work: do not type into it what the agent must not know.
+
+    For example: paude forward 8000
     """
     import anyio
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from paude.cli.app import in_loop, say
+from paude.cli.ask import agreed
 from paude.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
@@ -67,11 +65,12 @@ def _consents(sentences: tuple[str, ...]) -> bool:
             return True
     except (OSError, ValueError):
         pass  # then it is asked again
-    for sentence in sentences:
-        say(sentence)
-    if not sys.stdin.isatty():
-        raise UsageError("somebody has to agree to that", hint="give --yes, or take the credentials away")
-    if not typer.confirm("Give it to the agent?", err=True):
+    matter = UsageError(
+        "somebody has to agree to that",
+        why="\n".join(sentences),
+        hint="agree with --yes, or take the credentials away",
+    )
+    if not agreed(matter, "Give it to the agent?"):
         return False
     try:
         with known.open("a") as file:

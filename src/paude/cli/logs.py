@@ -8,6 +8,7 @@ import typer
 
 from paude.cli import options
 from paude.cli.app import in_loop, put
+from paude.cli.verb import Verb
 from paude.errors import UsageError
 
 CONTAINERS = ("gate", "fence", "agent", "proxy", "net")
@@ -15,13 +16,16 @@ CONTAINERS = ("gate", "fence", "agent", "proxy", "net")
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(logs)
+    app.command(cls=Verb)(logs)
 
 
 def logs(
     name: options.Name = None,
     container: Annotated[
-        str, typer.Option("--container", "-c", help="gate, fence or agent; on Podman gate, agent, proxy or net.")
+        str,
+        typer.Option(
+            "--container", "-c", metavar="NAME", help="gate, fence or agent; on Podman gate, agent, proxy or net."
+        ),
     ] = "gate",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
     previous: Annotated[bool, typer.Option("--previous", help="Of the container that ran before.")] = False,

@@ -37,27 +37,45 @@ def path(text: str | Path) -> Path:
     return Path(text)
 
 
-Kubeconfig = Annotated[Path | None, typer.Option(parser=path, help="The kubeconfig file to use instead of KUBECONFIG.")]
+# The headings under which a verb with many options lists them.
+PLACE, GIVEN, SIZE = "Where it runs", "What it works on", "Its volume and its resources"
+
+Kubeconfig = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", parser=path, help="The kubeconfig file to use instead of KUBECONFIG.", rich_help_panel=PLACE
+    ),
+]
 Context = Annotated[
     str | None,
     typer.Option(
-        "--context",
-        "--openshift-context",
+        metavar="NAME",
         help="The context; the current one is never changed.",
         autocompletion=completion.contexts,
+        rich_help_panel=PLACE,
     ),
 ]
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", "--openshift-namespace", help="The namespace; else the context's.")
+    str | None,
+    typer.Option("--namespace", "-n", metavar="NAME", help="The namespace; else the context's.", rich_help_panel=PLACE),
 ]
 Name = Annotated[
-    str | None, typer.Argument(help="The session; else the most recent one.", autocompletion=completion.sessions)
+    str | None,
+    typer.Argument(metavar="NAME", help="The session; else the most recent one.", autocompletion=completion.sessions),
 ]
-Registry = Annotated[str | None, typer.Option(help="Where images are pushed to: HOST[:PORT][/PATH].")]
+Registry = Annotated[
+    str | None, typer.Option(metavar="HOST[:PORT][/PATH]", help="Where images are pushed to.", rich_help_panel=PLACE)
+]
 RegistryCA = Annotated[
-    Path | None, typer.Option(parser=path, help="The registry's CA certificates, else the cluster's.")
+    Path | None,
+    typer.Option(
+        metavar="FILE", parser=path, help="The registry's CA certificates; else the cluster's.", rich_help_panel=PLACE
+    ),
 ]
-StorageClass = Annotated[str | None, typer.Option(help="The volume's StorageClass; else the cluster's default.")]
+StorageClass = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The volume's StorageClass; else the cluster's default.", rich_help_panel=SIZE),
+]
 
 
 def _positive(seconds: float) -> float:
@@ -66,4 +84,10 @@ def _positive(seconds: float) -> float:
     return seconds
 
 
-Timeout = Annotated[float, typer.Option(help="The overall limit in seconds.", callback=_positive)]
+Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="The overall limit in seconds.", callback=_positive)]
+Progress = Annotated[str, typer.Option(metavar="KIND", help="How progress is shown: auto, live, plain, json or quiet.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: agree, and take what is proposed.")]
+McpSecrets = Annotated[
+    bool,
+    typer.Option("--mcp-secrets", help="Your MCP servers keep their secrets in the session.", rich_help_panel=GIVEN),
+]

@@ -13,6 +13,7 @@ from paude.errors import UsageError
 
 LISTING = ("text", "wide", "name", "json", "yaml")
 FACTS = ("text", "json", "yaml")
+REPORT = ("text", "json")
 _SECOND_SPELLINGS = {"table": "text"}
 
 
@@ -28,12 +29,22 @@ def _facts(incomplete: str) -> list[str]:
     return _matching(FACTS, incomplete)
 
 
+def _report(incomplete: str) -> list[str]:
+    return _matching(REPORT, incomplete)
+
+
 Listing = Annotated[
-    str, typer.Option("--output", "-o", help="text, wide, name, json or yaml.", autocompletion=_listing)
+    str, typer.Option("--output", "-o", metavar="FORM", help="text, wide, name, json or yaml.", autocompletion=_listing)
 ]
 """The option of verbs that list several things."""
-Facts = Annotated[str, typer.Option("--output", "-o", help="text, json or yaml.", autocompletion=_facts)]
+Facts = Annotated[
+    str, typer.Option("--output", "-o", metavar="FORM", help="text, json or yaml.", autocompletion=_facts)
+]
 """The option of verbs that tell about one thing."""
+
+
+Report = Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="text or json.", autocompletion=_report)]
+"""The option of verbs that measure."""
 
 
 def checked(form: str, known: Sequence[str] = LISTING) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from paude.cli.app import in_loop, put, say
 from paude.cli.output import LISTING, Listing, checked, document, table
+from paude.cli.verb import Verb
 
 if TYPE_CHECKING:
     from paude.images.prune import LocalImage
@@ -18,7 +19,7 @@ SCHEMA = 1
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(prune)
+    app.command(cls=Verb)(prune)
 
 
 def prune(

@@ -11,6 +11,7 @@ from paude.cli import options
 from paude.cli import output as printed
 from paude.cli.app import put, say
 from paude.cli.sync import inside, with_session
+from paude.cli.verb import Verb
 
 if TYPE_CHECKING:
     from paude.sessions.records import Record
@@ -19,19 +20,19 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(review)
+    app.command(cls=Verb)(review)
 
 
 def review(
     name: options.Name = None,
     accept: Annotated[
-        list[str] | None, typer.Option(help="Bring this path over, as it was shown; may be repeated.")
+        list[str] | None, typer.Option(metavar="PATH", help="Bring this path over, as it was shown; may be repeated.")
     ] = None,
     output: printed.Facts = "text",
 ) -> None:
-    """Show what the agent made or changed that this machine might execute or obey; it never comes by itself.
+    """Show what the guard held back: what this machine might execute or obey never comes by itself.
 
-    A path can be accepted once it was shown, and only as it was shown.
+    A path can be accepted once it was shown, and only as it was shown: paude review --accept .envrc
     """
     output = printed.checked(output, printed.FACTS)  # no bare names: what may be accepted must have been shown
     if accept:

@@ -10,6 +10,7 @@ import typer
 
 from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
+from paude.cli.verb import Verb
 from paude.errors import PaudeError
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ PATIENCE_S = 3.0  # a cluster that does not answer must not hide the others
 
 def register(app: typer.Typer) -> None:
     """Add the verb and its short form."""
-    app.command("sessions")(sessions)
-    app.command("ls", hidden=True)(sessions)
+    app.command("sessions", cls=Verb)(sessions)
+    app.command("ls", cls=Verb, hidden=True)(sessions)
 
 
 @dataclass(frozen=True)

@@ -11,23 +11,25 @@ import typer
 
 from paude.cli import options
 from paude.cli.app import in_loop, put, say
+from paude.cli.ask import chosen
+from paude.cli.verb import Verb
 from paude.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(setup)
+    app.command(cls=Verb)(setup)
 
 
 def setup(
-    backend: Annotated[str | None, typer.Option(help="podman, kubernetes or openshift.")] = None,
+    backend: Annotated[str | None, typer.Option(metavar="NAME", help="podman, kubernetes or openshift.")] = None,
     context: options.Context = None,
     namespace: options.Namespace = None,
     kubeconfig: options.Kubeconfig = None,
     registry: options.Registry = None,
     registry_ca: options.RegistryCA = None,
     storage_class: options.StorageClass = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, and take what is proposed.")] = False,
+    yes: options.Yes = False,
 ) -> None:
     """Find out where sessions can run and write that into your own settings; may be repeated.
 
@@ -45,7 +47,7 @@ def setup(
     settled = read(paths, None, {"backend": backend, **of_cluster})
     for warning in settled.warnings:
         say(f"warning: {warning}")
-    ask = _proposed if yes else _asked
+    ask = _proposed if yes else chosen
     try:
         decided = in_loop(Setup(settled.values, paths, ask, _tell).run)
     except RightsMissing as error:
@@ -61,15 +63,6 @@ def setup(
 
 def _proposed(question: str, answers: Sequence[str], proposed: str) -> str:
     return proposed
-
-
-def _asked(question: str, answers: Sequence[str], proposed: str) -> str:
-    known = f" ({', '.join(answers)})" if answers else ""
-    while True:
-        said = str(typer.prompt(f"{question}{known}", default=proposed or None, err=True))
-        if not answers or said in answers:
-            return said
-        say(f"one of {', '.join(answers)}, please")
 
 
 def _tell(check: object) -> None:

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from paude.cli import options
 from paude.cli.app import put, say
+from paude.cli.ask import agreed
+from paude.cli.verb import Verb
 from paude.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,13 +18,13 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("ssh-config")(ssh_config)
+    app.command("ssh-config", cls=Verb)(ssh_config)
 
 
 def ssh_config(
     install: Annotated[bool, typer.Option("--install", help="Add the line to ~/.ssh/config, after a look.")] = False,
     uninstall: Annotated[bool, typer.Option("--uninstall", help="Take it out again.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: options.Yes = False,
 ) -> None:
     """Print the line for ~/.ssh/config with which ssh, scp, rsync, git and editors know NAME.paude."""
     from pathlib import Path
@@ -44,17 +47,15 @@ def ssh_config(
 
 
 def _change(change: Change, yes: bool) -> None:
-    import sys
-
     if not change.needed:
         say(f"{change.file} is as it should be")
         return
-    say(change.diff())
-    if not yes:
-        if not sys.stdin.isatty():
-            raise UsageError("nobody can be asked here", hint="--yes makes the change without asking")
-        if not typer.confirm("Make this change?", err=True):
-            say("nothing was changed")
-            return
+    diff = change.diff()
+    matter = UsageError(f"{change.file} would be changed", why=diff, hint="make the change with --yes")
+    if yes:
+        say(diff)
+    elif not agreed(matter, "Make this change?"):
+        say("nothing was changed")
+        return
     change.write()
     say(f"{change.file} is changed")

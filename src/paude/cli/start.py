@@ -12,6 +12,8 @@ import typer
 
 from paude.cli import options
 from paude.cli.app import in_loop, passed_on, put, say
+from paude.cli.ask import agreed
+from paude.cli.verb import Verb
 from paude.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,85 +28,178 @@ _MOUNTED = (
 _NO_WALL = "no wall: whatever runs in this session may send anything anywhere (--allow-network)"
 
 
+# The headings of the help.
+_PLACE, _REACH, _GIVEN = options.PLACE, "What it may reach", options.GIVEN
+_SIZE, _TIME = options.SIZE, "How long it runs"
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(start)
+    app.command(cls=_Start)(start)
+
+
+class _Start(Verb):
+    passes_on = "[-- WORDS FOR THE AGENT]"
 
 
 def start(
-    workspace: Annotated[Path, typer.Argument(parser=options.path, help="The directory to work on.")] = Path("."),
-    name: Annotated[str | None, typer.Option(help="The session's name; else made from the directory's.")] = None,
-    backend: Annotated[
-        str | None, typer.Option(help="podman, kubernetes or openshift; else podman where it is.")
+    workspace: Annotated[
+        Path, typer.Argument(parser=options.path, metavar="DIRECTORY", help="The directory to work on.")
+    ] = Path("."),
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The session's name; else made from the directory's.")
     ] = None,
-    agent: Annotated[str | None, typer.Option(help="claude, codex or shell; else claude.")] = None,
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="claude, codex or shell; else claude.")] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not attach when it runs.")] = False,
+    timeout: options.Timeout = 600,
+    progress: options.Progress = "auto",
+    yes: options.Yes = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    emit_yaml: Annotated[
+        bool, typer.Option("--emit-yaml", help="Print the session as manifests, without its secrets, and stop.")
+    ] = False,
+    timings: Annotated[
+        bool, typer.Option("--timings", help="Print what took how long, and what waited for it.")
+    ] = False,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="podman, kubernetes or openshift; else podman where it is.", rich_help_panel=_PLACE
+        ),
+    ] = None,
     context: options.Context = None,
     namespace: options.Namespace = None,
     kubeconfig: options.Kubeconfig = None,
-    create_namespace: Annotated[bool, typer.Option(help="Make the namespace when it is missing.")] = False,
+    create_namespace: Annotated[
+        bool,
+        typer.Option("--create-namespace", help="Make the namespace when it is missing.", rich_help_panel=_PLACE),
+    ] = False,
     registry: options.Registry = None,
     registry_ca: options.RegistryCA = None,
-    pull_secret: Annotated[str | None, typer.Option(help="An existing Secret to pull images with.")] = None,
-    allow: Annotated[list[str] | None, typer.Option(help="A host the agent may reach; may be repeated.")] = None,
+    pull_secret: Annotated[
+        str | None, typer.Option(metavar="NAME", help="An existing Secret to pull images with.", rich_help_panel=_PLACE)
+    ] = None,
+    runtime_class: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A RuntimeClass for the pod.", rich_help_panel=_PLACE)
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="A host that the agent may reach; may be repeated.", rich_help_panel=_REACH),
+    ] = None,
     allow_registries: Annotated[
         bool | None,
-        typer.Option("--allow-registries", help="Also the package registries that this machine's clients are set to."),
-    ] = None,
-    parent_proxy: Annotated[
-        str | None, typer.Option(help="The company's proxy, to which the session's proxy goes: http://HOST:PORT.")
-    ] = None,
-    egress_ca: Annotated[
-        Path | None,
         typer.Option(
-            parser=options.path, help="The company's CA certificates (PEM), which the agent's programs then trust."
+            "--allow-registries",
+            help="Also the package registries that this machine's clients are set to.",
+            rich_help_panel=_REACH,
         ),
     ] = None,
     private_allow: Annotated[
         list[str] | None,
-        typer.Option(help="A host at private addresses: HOST=NETWORK; may be repeated."),
+        typer.Option(
+            metavar="HOST=NETWORK",
+            help="A host at private addresses: HOST=NETWORK; may be repeated.",
+            rich_help_panel=_REACH,
+        ),
+    ] = None,
+    parent_proxy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="The company's proxy, to which the session's proxy goes: http://HOST:PORT.",
+            rich_help_panel=_REACH,
+        ),
+    ] = None,
+    egress_ca: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            parser=options.path,
+            help="The company's CA certificates (PEM), which the agent's programs then trust.",
+            rich_help_panel=_REACH,
+        ),
     ] = None,
     egress_firewall: Annotated[
         bool | None,
-        typer.Option("--egress-firewall", help="Also an EgressFirewall for all pods of the namespace."),
+        typer.Option(
+            "--egress-firewall",
+            help="Also an EgressFirewall for all pods of the namespace.",
+            rich_help_panel=_REACH,
+        ),
     ] = None,
-    allow_network: Annotated[bool, typer.Option(help="No wall at all: the agent may reach anything.")] = False,
-    mcp_secrets: Annotated[bool, typer.Option(help="Your MCP servers keep their secrets in the session.")] = False,
-    volume: Annotated[
-        str | None, typer.Option(help="claim, or emptydir: it dies with the pod and needs no storage class.")
-    ] = None,
-    storage: Annotated[str | None, typer.Option(help="The size of the workspace's volume; else 10Gi.")] = None,
-    storage_class: options.StorageClass = None,
-    cpu: Annotated[str | None, typer.Option(help="The agent's limit of processors; else 4.")] = None,
-    memory: Annotated[str | None, typer.Option(help="The agent's limit of memory; else 8Gi.")] = None,
-    cpu_request: Annotated[str | None, typer.Option(help="What a node must have free of them; else 1.")] = None,
-    memory_request: Annotated[str | None, typer.Option(help="What a node must have free of it; else 4Gi.")] = None,
-    idle_timeout: Annotated[str | None, typer.Option(help="Park the agent when idle for so long; else 4h.")] = None,
-    max_age: Annotated[str | None, typer.Option(help="Park it when so much time has passed; else 24h.")] = None,
-    keep: Annotated[bool | None, typer.Option("--keep", help="Neither: it runs until it is stopped.")] = None,
-    gpu: Annotated[int | None, typer.Option(help="How many graphics processors.")] = None,
-    runtime_class: Annotated[str | None, typer.Option(help="A RuntimeClass for the pod.")] = None,
+    allow_network: Annotated[
+        bool,
+        typer.Option("--allow-network", help="No wall at all: the agent may reach anything.", rich_help_panel=_REACH),
+    ] = False,
     only: Annotated[
         list[Path] | None,
-        typer.Option(parser=options.path, help="Sync this path of the workspace alone; may be repeated. `.` is all."),
+        typer.Option(
+            metavar="PATH",
+            parser=options.path,
+            help="Sync this path of the workspace alone; may be repeated. `.` is all.",
+            rich_help_panel=_GIVEN,
+        ),
     ] = None,
     mount: Annotated[
-        bool, typer.Option("--mount", help="On Podman: the directory itself instead of a copy in step; see the docs.")
+        bool,
+        typer.Option(
+            "--mount",
+            help="On Podman: the directory itself instead of a copy in step; see docs/backends.md.",
+            rich_help_panel=_GIVEN,
+        ),
     ] = False,
-    timeout: options.Timeout = 600,
-    dry_run: Annotated[bool, typer.Option(help="Print the plan and stop.")] = False,
-    emit_yaml: Annotated[
-        bool, typer.Option("--emit-yaml", help="Print the session as manifests, without its secrets, and stop.")
-    ] = False,
-    timings: Annotated[bool, typer.Option(help="Print what took how long, and the critical path.")] = False,
-    progress: Annotated[str, typer.Option(help="auto, plain or json.")] = "auto",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer questions with yes.")] = False,
+    mcp_secrets: options.McpSecrets = False,
+    volume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="claim, or emptydir: it dies with the pod and needs no storage class.",
+            rich_help_panel=_SIZE,
+        ),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="The size of the workspace's volume; else 10Gi.", rich_help_panel=_SIZE),
+    ] = None,
+    storage_class: options.StorageClass = None,
+    cpu: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER", help="The agent's limit of processors; else 4.", rich_help_panel=_SIZE),
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="The agent's limit of memory; else 8Gi.", rich_help_panel=_SIZE)
+    ] = None,
+    cpu_request: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER", help="Processors that a node must have free; else 1.", rich_help_panel=_SIZE),
+    ] = None,
+    memory_request: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory that a node must have free; else 4Gi.", rich_help_panel=_SIZE),
+    ] = None,
+    gpu: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="How many graphics processors.", rich_help_panel=_SIZE)
+    ] = None,
+    idle_timeout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="Park the agent when it was idle for so long; else 4h.", rich_help_panel=_TIME
+        ),
+    ] = None,
+    max_age: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Park it so long after its start; else 24h.", rich_help_panel=_TIME),
+    ] = None,
+    keep: Annotated[
+        bool | None, typer.Option("--keep", help="Neither: it runs until it is stopped.", rich_help_panel=_TIME)
+    ] = None,
 ) -> None:
     """Start a session for a directory, or resume the one that it has, and attach to it.
 
-    Words after -- go to the agent: paude start -- -p "fix the tests"
+    For example: paude start --allow docs.example.com -- -p "fix the tests"
 
-    What no flag says is taken from PAUDE_… variables, the workspace's paude.json and your own settings: paude config.
+    What no flag says is taken from PAUDE_… variables, the directory's paude.json and your own settings: `paude config
+    show` prints what counts.
     """
     from paude.cli.cleanup import sweep
     from paude.cli.gift import gift_for
@@ -171,7 +266,8 @@ def _agree_to_settings(settled: Settled, workspace: Path, yes: bool) -> Project:
     """What paude.json sets that could let more out than before is shown and asked about; gives what was agreed to."""
     from paude.plans.request import project_of
     from paude.process import clean
-    from paude.settings import Paths, agreed
+    from paude.settings import Paths
+    from paude.settings import agreed as agreements
     from paude.settings.read import WORKSPACE_FILE
     from paude.settings.shown import text
 
@@ -180,20 +276,16 @@ def _agree_to_settings(settled: Settled, workspace: Path, yes: bool) -> Project:
     for note in project.notes:
         say(f"warning: {clean(note)}")
     brought = {**settled.brought, **project.asks}
-    new = agreed.changed(paths, workspace, brought)
+    new = agreements.changed(paths, workspace, brought)
     if new and not yes:
-        lines = [f"{name}: {clean(text(value))}" for name, value in new.items()]
-        asked = "this workspace sets what was not agreed to yet"
-        if not sys.stdin.isatty():
-            raise UsageError(
-                asked,
-                why="\n".join(lines),
-                hint="look at these files, and agree with --yes",
-            )
-        say("\n  ".join([f"{asked}:", *lines]))
-        if not typer.confirm("Go on with that?", err=True):
+        matter = UsageError(
+            "this workspace sets what was not agreed to yet",
+            why="\n".join(f"{name}: {clean(text(value))}" for name, value in new.items()),
+            hint="look at these files, and agree with --yes",
+        )
+        if not agreed(matter, "Go on with that?"):
             raise UsageError("not agreed to", hint=f"change {WORKSPACE_FILE}")
-    agreed.agree(paths, workspace, brought)
+    agreements.agree(paths, workspace, brought)
     return project
 
 
@@ -227,7 +319,7 @@ def _agreed(wishes: Wishes) -> Wishes:
         return wishes
     limits = sync_limits(wishes.settings)
     found = in_loop(lambda: estimate.estimate(paths, directory, chosen, limits))
-    if found.bytes > limits.ask_above and typer.confirm(f"To send: {found}. Send it?", err=True):
+    if found.bytes > limits.ask_above and agreed(UsageError(f"to send: {found}"), "Send it?"):
         return replace(wishes, agreed_bytes=found.bytes * 2)  # it may grow a little meanwhile
     return wishes
 
@@ -239,12 +331,11 @@ def _agreed_paths(more: tuple[str, ...]) -> tuple[str, ...]:
 
     if not more:
         return ()
-    say("the last start did not send these, and this one would (the rules in the workspace have changed):")
-    for path in more[: decided.LISTED]:
-        say(f"  {visible(path)}")
+    what = "the last start did not send these, and this one would (the rules in the workspace have changed)"
+    lines = [visible(path) for path in more[: decided.LISTED]]
     if len(more) > decided.LISTED:
-        say(f"  … and {len(more) - decided.LISTED} more")
-    return more if typer.confirm("Send them?", err=True) else ()
+        lines.append(f"… and {len(more) - decided.LISTED} more")
+    return more if agreed(UsageError(what, why="\n".join(lines)), "Send them?") else ()
 
 
 def _describe(wishes: Wishes, gift: Gift) -> str:

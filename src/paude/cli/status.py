@@ -11,6 +11,7 @@ from paude.cli import options
 from paude.cli import output as printed
 from paude.cli.app import in_loop, put
 from paude.cli.sessions import age
+from paude.cli.verb import Verb
 from paude.errors import PaudeError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _SHOWN = (
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(status)
+    app.command(cls=Verb)(status)
 
 
 def status(name: options.Name = None, output: printed.Facts = "text") -> None:

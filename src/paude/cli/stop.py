@@ -8,6 +8,7 @@ import typer
 
 from paude.cli import options
 from paude.cli.app import in_loop, say
+from paude.cli.verb import Verb
 from paude.errors import PaudeError, UsageError, WorkWouldBeLost
 
 if TYPE_CHECKING:
@@ -17,20 +18,24 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(stop)
+    app.command(cls=Verb)(stop)
 
 
 def stop(
     name: options.Name = None,
-    every: Annotated[bool, typer.Option("--all", help="All sessions of this user on this machine.")] = False,
-    keep_workspace: Annotated[bool, typer.Option(help="Keep the volume; `paude start` resumes the session.")] = False,
-    discard: Annotated[bool, typer.Option(help="Delete the volume even if work on it would be lost.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All of your sessions that this machine knows.")] = False,
+    keep_workspace: Annotated[
+        bool, typer.Option("--keep-workspace", help="Keep the volume; `paude start` resumes the session.")
+    ] = False,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Delete the volume even if work on it would be lost.")
+    ] = False,
     timeout: options.Timeout = 300,
-    progress: Annotated[str, typer.Option(help="auto, plain or json.")] = "auto",
+    progress: options.Progress = "auto",
 ) -> None:
-    """Flush the sync, fetch the agent's commits, end the session and remove it from the cluster.
+    """Bring files and commits home, end the session, and remove it.
 
-    The volume stays when something on it is not here (exit code 9), or with --keep-workspace.
+    The volume stays when something on it is not here (exit code 9), or with --keep-workspace: `paude start` resumes.
     """
     if keep_workspace and discard:
         raise UsageError("--keep-workspace and --discard exclude each other")

@@ -8,6 +8,7 @@ import typer
 
 from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
+from paude.cli.verb import Verb
 
 group = typer.Typer(help="The background process that keeps tunnels and sync alive.", rich_markup_mode=None)
 
@@ -17,7 +18,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="supervisor")
 
 
-@group.command()
+@group.command(cls=Verb)
 def run() -> None:
     """Be the supervisor (started by other verbs)."""
     from paude.plans.supervise import supervise
@@ -26,7 +27,7 @@ def run() -> None:
     in_loop(lambda: supervise(Paths.from_environment()))
 
 
-@group.command()
+@group.command(cls=Verb)
 def status(output: printed.Facts = "text") -> None:
     """Show whether it runs, and for what."""
     output = printed.checked(output, printed.FACTS)
@@ -43,9 +44,9 @@ def status(output: printed.Facts = "text") -> None:
         put(f"{key + ':':<12}{value if isinstance(value, (str, int, float)) else json.dumps(value)}")
 
 
-@group.command()
+@group.command(cls=Verb)
 def stop() -> None:
-    """End it; sessions go on in the cluster, sync and open terminals pause."""
+    """End it; sessions go on, sync and open terminals pause."""
     from paude.settings import Paths
     from paude.supervisor import client
 
@@ -53,7 +54,7 @@ def stop() -> None:
     say("the supervisor has ended; the next verb that needs it starts it")
 
 
-@group.command()
+@group.command(cls=Verb)
 def restart() -> None:
     """End it and start it anew."""
     from paude.settings import Paths

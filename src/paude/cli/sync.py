@@ -12,6 +12,8 @@ import typer
 from paude.cli import completion, options
 from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
+from paude.cli.ask import agreed
+from paude.cli.verb import Verb
 from paude.errors import PaudeError, UsageError, WorkWouldBeLost
 
 if TYPE_CHECKING:
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
 group = typer.Typer(help="How the workspace is kept in step.", rich_markup_mode=None)
 Session = Annotated[
     str | None,
-    typer.Option("--session", help="The session; else the most recent one.", autocompletion=completion.sessions),
+    typer.Option(
+        "--session", metavar="NAME", help="The session; else the most recent one.", autocompletion=completion.sessions
+    ),
 ]
-PathHere = Annotated[str, typer.Argument(help="The path, from the workspace's top.")]
+PathHere = Annotated[str, typer.Argument(metavar="PATH", help="The path, from the workspace's top.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -60,11 +64,13 @@ def inside(record: Record, path: str) -> str:
         raise UsageError(f"{path} is not in {record.workspace}") from exc
 
 
-@group.command()
+@group.command(cls=Verb)
 def status(
     name: options.Name = None,
     output: printed.Facts = "text",
-    watch: Annotated[bool, typer.Option(help="Go on telling, until Ctrl-C.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Go on, and tell each change, until interrupted.")
+    ] = False,
 ) -> None:
     """Show whether changes arrive, and what stands in the way."""
     output = printed.checked(output, printed.FACTS)
@@ -133,9 +139,9 @@ Nothing travels until you choose:
   `paude stop --keep-workspace`: ends the session; the volume stays as it is"""
 
 
-@group.command()
+@group.command(cls=Verb)
 def flush(name: options.Name = None, output: printed.Facts = "text") -> None:
-    """Bring both sides together now; exit code 1 when something stands in the way."""
+    """Bring both sides together now. Exit code 1 when something stands in the way."""
     output = printed.checked(output, printed.FACTS)
 
     async def work(paths: Paths, record: Record) -> SyncState:
@@ -149,7 +155,7 @@ def flush(name: options.Name = None, output: printed.Facts = "text") -> None:
         raise typer.Exit(1)
 
 
-@group.command()
+@group.command(cls=Verb)
 def pause(name: options.Name = None) -> None:
     """Stop syncing until it is resumed; nothing is lost."""
 
@@ -162,7 +168,7 @@ def pause(name: options.Name = None) -> None:
     with_session(name, work)
 
 
-@group.command()
+@group.command(cls=Verb)
 def resume(
     name: options.Name = None,
     delete: Annotated[
@@ -170,7 +176,7 @@ def resume(
         typer.Option("--delete", help="Remove on both sides what was deleted on one, where the sync stopped for that."),
     ] = False,
 ) -> None:
-    """Sync again, or connect at once instead of at the next attempt."""
+    """Sync again, or connect at once where the way was down."""
 
     async def work(paths: Paths, record: Record) -> SyncState:
         from paude.sync import session
@@ -182,15 +188,14 @@ def resume(
     show(with_session(name, work), "text")
 
 
-@group.command()
-def reset(
-    name: options.Name = None, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
-) -> None:
+@group.command(cls=Verb)
+def reset(name: options.Name = None, yes: options.Yes = False) -> None:
     """Forget what both sides last agreed on and merge them again.
 
     What one side has deleted comes back from the other, and files that differ become conflicts.
     """
-    if not yes and not typer.confirm("What was deleted on one side comes back. Merge again?", err=True):
+    matter = UsageError("what was deleted on one side comes back", hint="agree with --yes")
+    if not yes and not agreed(matter, "Merge again?"):
         raise typer.Exit(1)
 
     async def work(paths: Paths, record: Record) -> SyncState:
@@ -203,9 +208,12 @@ def reset(
     show(with_session(name, work), "text")
 
 
-@group.command()
+@group.command(cls=Verb)
 def conflicts(name: options.Name = None, output: printed.Listing = "text") -> None:
-    """List what both sides changed; neither version was overwritten. Exit code 9 when there is any."""
+    """List what both sides changed. Neither version was overwritten. Exit code 9 when there is any.
+
+    `paude sync diff` shows them, `paude sync resolve` ends one.
+    """
     output = printed.checked(output)
 
     async def work(paths: Paths, record: Record) -> SyncState:
@@ -225,13 +233,16 @@ def conflicts(name: options.Name = None, output: printed.Listing = "text") -> No
         raise typer.Exit(WorkWouldBeLost.exit_code)
 
 
-@group.command()
+@group.command(cls=Verb)
 def resolve(
     path: PathHere,
-    keep: Annotated[str, typer.Option(help="local, agent or both: the other version is kept aside.")],
+    keep: Annotated[str, typer.Option(metavar="SIDE", help="local, agent or both: the other version is kept aside.")],
     session: Session = None,
 ) -> None:
-    """End a conflict."""
+    """End a conflict: choose whose version counts.
+
+    For example: paude sync resolve README.md --keep agent
+    """
 
     async def work(paths: Paths, record: Record) -> None:
         from paude.plans.conflicts import resolve as end
@@ -245,9 +256,11 @@ def resolve(
     with_session(session, work)
 
 
-@group.command()
-def diff(path: Annotated[str, typer.Argument(help="One conflict; else all.")] = "", session: Session = None) -> None:
-    """Show conflicts as differences, from the version here to the one in the pod."""
+@group.command(cls=Verb)
+def diff(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="One conflict; else all.")] = "", session: Session = None
+) -> None:
+    """Show conflicts as differences, from here to the pod. One, or all."""
 
     async def work(paths: Paths, record: Record) -> None:
         from contextlib import aclosing
@@ -262,9 +275,9 @@ def diff(path: Annotated[str, typer.Argument(help="One conflict; else all.")] = 
     with_session(session, work)
 
 
-@group.command()
+@group.command(cls=Verb)
 def verify(name: options.Name = None, output: printed.Listing = "text") -> None:
-    """Hash every file on both sides and list what differs; exit code 1 when that is not explained."""
+    """Compare every file on both sides by its hash. Exit code 1 when a difference is not explained."""
     output = printed.checked(output)
 
     async def work(paths: Paths, record: Record) -> Any:

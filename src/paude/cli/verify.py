@@ -10,6 +10,7 @@ import typer
 from paude.cli import options
 from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
+from paude.cli.verb import Verb
 from paude.errors import EgressOpen, PaudeError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _WORDS = {
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(verify)
+    app.command(cls=Verb)(verify)
 
 
 def verify(name: options.Name = None, output: printed.Listing = "text") -> None:
