@@ -283,12 +283,12 @@ async def test_what_the_agent_rewrote_is_not_lost(both: Peer) -> None:
 
 async def test_commits_that_were_not_fetched_are_known(both: Peer) -> None:
     await joined(both)
-    assert await history.unfetched(both.laptop, NAME, both.paths) == ()
+    there = git(both.pod, "rev-parse", "HEAD")
     git(both.pod, "checkout", "-qb", "work")
-    commit(both.pod, f="two")
-    assert await history.unfetched(both.laptop, NAME, both.paths) == ("work",)
+    made = commit(both.pod, f="two")
+    assert await history.missing(both.laptop, [there, made]) == (made,)
     await history.fetch(both.laptop, NAME, both.paths)
-    assert await history.unfetched(both.laptop, NAME, both.paths) == ()
+    assert await history.missing(both.laptop, [there, made]) == ()
 
 
 async def test_an_agent_without_a_commit_has_nothing_to_fetch(both: Peer) -> None:

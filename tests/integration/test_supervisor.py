@@ -215,7 +215,7 @@ async def test_nonsense_is_answered_with_a_closed_connection(paths: Paths, serve
 async def test_it_ends_by_itself_when_the_last_session_is_gone(paths: Paths, server: Sshd):
     async with supervisor(paths, idle=0.2) as process:
         (paths.session("one") / "record.json").unlink()
-        await client.sessions_changed(paths)
+        await client.forget(paths, "one")
         with anyio.fail_after(10):
             assert await process.wait() == 0
     assert not paths.supervisor_socket.exists()

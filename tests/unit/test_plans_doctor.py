@@ -11,12 +11,13 @@ import yaml
 
 from paude.backends.kubernetes import rights
 from paude.backends.kubernetes.surroundings import Room, Storage
-from paude.plans.doctor import quota_checks, shared, storage_check
+from paude.plans.doctor import quota_checks, shared, storage_check, tunnel_check
 from paude.plans.request import backend_of
 from paude.plans.setup import own_namespace, shared_or_unknown
 from paude.settings import Paths, Settings, table
 from paude.settings.table import Pod, Resources
 from paude.settings.write import write
+from paude.tunnel.passage import Passage, Verdict
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,16 @@ from paude.settings.write import write
 )
 def test_a_claim_needs_a_class_that_is_there(found: Storage, wanted: str, result: str) -> None:
     assert storage_check(found, wanted).result == result
+
+
+@pytest.mark.parametrize(
+    ("verdict", "result"), [(Verdict.OPEN, "ok"), (Verdict.CLOSED, "failed"), (Verdict.UNKNOWN, "warning")]
+)
+def test_a_network_without_websockets_is_told_with_the_other_way(verdict: Verdict, result: str) -> None:
+    check = tunnel_check(Passage(verdict, "the answer is 502"))
+    assert check.result == result
+    assert ("PAUDE_TUNNEL=kubectl" in check.remedy) is (result != "ok")
+    assert ("the answer is 502" in check.seen) is (result != "ok")
 
 
 def test_a_session_that_does_not_fit_is_told_what_would() -> None:

@@ -32,7 +32,7 @@ def record(name: str = "one", **changes: object) -> Record:
 
 
 def written(paths: Paths, name: str, content: bytes) -> Path:
-    path = records.files(paths, name).record
+    path = records.file_of(paths, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
@@ -63,14 +63,14 @@ def test_a_record_and_its_directory_are_for_the_user_alone(paths: Paths) -> None
     finally:
         os.umask(old)
 
-    path = records.files(paths, "one").record
+    path = records.file_of(paths, "one")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
 def test_a_save_that_fails_leaves_the_old_record_and_no_litter(paths: Paths) -> None:
     records.save(paths, record())
-    target = records.files(paths, "one").record
+    target = records.file_of(paths, "one")
     before = target.read_bytes()
 
     with pytest.raises(TypeError):

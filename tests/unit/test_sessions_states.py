@@ -93,7 +93,7 @@ def test_a_running_fence_is_shown_as_such() -> None:
     assert derive(pod(GATE, container("fence", RUNNING))).state is SessionState.FENCING
 
 
-def test_an_open_fence_names_the_way_out_and_is_hopeless() -> None:
+def test_an_open_fence_names_the_way_out() -> None:
     verdict = json.dumps({"state": "open", "targets": [
         {"name": "api-server", "address": "10.96.0.1:443", "result": "open"},
         {"name": "canary", "address": "10.1.2.3:3129", "result": "closed"}]})  # fmt: skip
@@ -104,7 +104,6 @@ def test_an_open_fence_names_the_way_out_and_is_hopeless() -> None:
         assert seen.state is SessionState.OPEN
         assert "api-server (10.96.0.1:443)" in seen.reason
         assert "canary" not in seen.reason
-        assert seen.hopeless
 
 
 def test_a_fence_that_failed_once_and_is_clean_now_is_no_failure() -> None:

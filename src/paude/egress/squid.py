@@ -26,7 +26,6 @@ PROXY_PORT = 3128
 CANARY_PORT = 3129
 INNER_PORT = 3130
 
-CONFIGURATION_DIRECTORY = "/etc/paude/proxy"
 """Where the ConfigMap of `files` is mounted."""
 RUN_DIRECTORY = "/run/squid"
 """Written by the proxy's entrypoint before squid starts: `inner.pem` (a certificate and its key, made anew each time,

@@ -26,6 +26,7 @@ from paude.settings import Paths, Settings, Settled
 if TYPE_CHECKING:
     from paude.backends.kubernetes.cluster import Cluster
     from paude.backends.kubernetes.surroundings import Room, Storage
+    from paude.tunnel.passage import Passage
 
 PATIENCE_S = 15.0
 Result = Literal["ok", "warning", "failed"]
@@ -147,6 +148,7 @@ async def _in_namespace(cluster: Cluster, settings: Settings, paths: Paths) -> l
     looks: dict[str, Callable[[], Awaitable[list[Check]]]] = {
         "namespace": lambda: _namespace(cluster),
         "rights": lambda: _rights(cluster),
+        "tunnel": lambda: _tunnel(cluster),
         "network policies": lambda: policies(cluster),
         "storage": lambda: _storage(cluster, settings),
         "quota": lambda: quota(cluster, settings),
@@ -194,6 +196,27 @@ async def _rights(cluster: Cluster) -> list[Check]:
         return [ok("rights", "all that sessions need")]
     words = ", ".join(f"{'/'.join(rule.verbs)} {rule.resource}" for rule in lacking)
     return [Check("rights", "failed", f"you may not {words}", "`paude setup` prints the Role to ask for")]
+
+
+async def _tunnel(cluster: Cluster) -> list[Check]:
+    from paude.backends.kubernetes.tunnels import WEBSOCKET
+    from paude.tunnel.passage import passage
+
+    if cluster.tunnel != WEBSOCKET:
+        return [ok("tunnel", f"by `{cluster.tunnel} port-forward`")]
+    return [tunnel_check(await passage(await cluster.access(), cluster.namespace))]
+
+
+def tunnel_check(found: Passage) -> Check:
+    """Whether what carries terminal and files gets through to the API server."""
+    from paude.tunnel.passage import Verdict
+
+    remedy = "PAUDE_TUNNEL=kubectl (or oc) takes that program's port-forward instead"
+    if found.verdict is Verdict.CLOSED:
+        return Check("tunnel", "failed", f"WebSockets do not get through: {found.why}", remedy)
+    if found.verdict is Verdict.UNKNOWN:
+        return Check("tunnel", "warning", f"whether WebSockets get through is not known: {found.why}", remedy)
+    return ok("tunnel", "WebSockets get through")
 
 
 async def policies(cluster: Cluster) -> list[Check]:

@@ -89,46 +89,24 @@ class Unreadable:
         return SettingsError(f"the record of session {self.name} cannot be used", why=self.why, hint=hint)
 
 
-@dataclass(frozen=True)
-class SessionFiles:
-    """Where the files of one session lie on this machine."""
-
-    directory: Path
-
-    @property
-    def record(self) -> Path:
-        """The record."""
-        return self.directory / _FILE
-
-    @property
-    def gate_key(self) -> Path:
-        """The private key for the gate's sshd."""
-        return self.directory / "id_gate"
-
-    @property
-    def agent_key(self) -> Path:
-        """The private key for the agent's sshd."""
-        return self.directory / "id_agent"
-
-    @property
-    def known_hosts(self) -> Path:
-        """The host keys of both sshds, pinned."""
-        return self.directory / "known_hosts"
-
-
 def now() -> str:
     """The time, as records keep it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def files(paths: Paths, name: str) -> SessionFiles:
-    """The files of the session `name`. Raises UsageError for what cannot be a name: it would be a path."""
-    return SessionFiles(paths.session(validate(name)))
+def directory_of(paths: Paths, name: str) -> Path:
+    """Where this machine keeps what it knows of a session. Raises UsageError for no name: it would be a path."""
+    return paths.session(validate(name))
+
+
+def file_of(paths: Paths, name: str) -> Path:
+    """The session's record. Raises UsageError for what cannot be a name."""
+    return directory_of(paths, name) / _FILE
 
 
 def save(paths: Paths, record: Record) -> None:
     """Write the record, 0600, so that a crash leaves the old one or the new one. Raises SettingsError."""
-    target = files(paths, record.name).record
+    target = file_of(paths, record.name)
     data = json.dumps(dataclasses.asdict(record), indent=1).encode() + b"\n"
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -139,7 +117,7 @@ def save(paths: Paths, record: Record) -> None:
 
 def load(paths: Paths, name: str) -> Record | Unreadable | None:
     """The record of `name`; None when this machine has none. Raises UsageError for what cannot be a name."""
-    path = files(paths, name).record
+    path = file_of(paths, name)
     try:
         with path.open("rb") as source:
             data = source.read(_LARGEST + 1)
@@ -172,7 +150,7 @@ def most_recent(paths: Paths) -> Record | None:
 
 def forget(paths: Paths, name: str) -> None:
     """Remove everything this machine keeps of the session. Raises SettingsError when files resist."""
-    directory = files(paths, name).directory
+    directory = directory_of(paths, name)
     try:
         shutil.rmtree(directory)
     except FileNotFoundError:

@@ -40,12 +40,11 @@ class SessionState(StrEnum):
 
 @dataclass(frozen=True)
 class Seen:
-    """A state, why it is so, and what to do; `hopeless`: waiting alone will not change it."""
+    """A state, why it is so, and what to do."""
 
     state: SessionState
     reason: str = ""
     hint: str = ""
-    hopeless: bool = False
 
 
 def derive(pod: object, gate: object = None) -> Seen:
@@ -75,7 +74,7 @@ def _ending(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> Seen | No
         return Seen(SessionState.STOPPING, "the pod is being deleted")
     if status.get("phase") in ("Failed", "Succeeded"):
         why = f"{reason}: {_text(status.get('message'))}".strip(": ")
-        return Seen(SessionState.FAILED, why or "the pod ended", "see `paude logs`", hopeless=True)
+        return Seen(SessionState.FAILED, why or "the pod ended", "see `paude logs`")
     return None
 
 
@@ -131,7 +130,7 @@ def _stuck(status: Mapping[str, Any]) -> Seen | None:
             return Seen(SessionState.FAILED, f"the image of {name} cannot be pulled: {message or reason}", _PULL_HINT)
         if reason in _CONFIG:
             why = f"the container {name} cannot be made: {message or reason}"
-            return Seen(SessionState.FAILED, why, "`paude stop` and `paude start` make it anew", hopeless=True)
+            return Seen(SessionState.FAILED, why, "`paude stop` and `paude start` make it anew")
         if reason == "CrashLoopBackOff" and name == "agent" and _last_code(container) == 0:
             why = "the agent was sent away, and the cluster holds its next start back"
             return Seen(SessionState.WAITING, why, "`paude status` asks its gate for the reason")
@@ -161,7 +160,7 @@ def _verdict(ended: Mapping[str, Any]) -> Seen:
     if leaks or ended.get("exitCode") == _FENCE_OPEN:
         why = f"the fence found a way out: {', '.join(leaks) or _text(message) or 'it did not say which'}"
         hint = "the cluster's network plug-in must enforce NetworkPolicy; see docs/SECURITY.md"
-        return Seen(SessionState.OPEN, why[:_LONGEST], hint, hopeless=True)
+        return Seen(SessionState.OPEN, why[:_LONGEST], hint)
     return Seen(SessionState.FENCING, f"the fence could not finish: {_text(message) or 'no reason given'}")
 
 
@@ -178,7 +177,7 @@ def _leaks(message: object) -> Iterator[str]:
 
 def _at_work(status: Mapping[str, Any], gate: Mapping[str, Any]) -> Seen:
     if _mapping(gate.get("fence")).get("state") == "open":
-        return Seen(SessionState.OPEN, "the fence found a way out", "see `paude status`", hopeless=True)
+        return Seen(SessionState.OPEN, "the fence found a way out", "see `paude status`")
     agent = _named(status, "agent")
     running = bool(_mapping(_mapping(agent.get("state")).get("running")))
     if running and (agent.get("started") is True or gate.get("leave") is True):

@@ -53,11 +53,6 @@ async def forget(paths: Paths, name: str) -> None:
     await _ask(paths, f"!forget {name}")
 
 
-async def sessions_changed(paths: Paths) -> None:
-    """Tell it that a record came or went."""
-    await _ask(paths, "!sessions-changed")
-
-
 async def look(paths: Paths) -> None:
     """Tell it that the link is back: what waits is tried at once."""
     await _ask(paths, "!look")

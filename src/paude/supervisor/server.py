@@ -2,8 +2,8 @@
 
 Its socket speaks lines: `NAME PORT` turns the connection into a stream to that port of the session's pod; with the
 word `told` behind it a line `ok` comes first, or `no WHY` and the end. A line
-that begins with `!` asks the supervisor itself (`!hello`, `!status`, `!stop`, `!forget NAME`, `!sessions-changed`,
-`!look`: the link is back) and is answered with one line of JSON. `!ready` is `!hello` that waits for the sync daemon.
+that begins with `!` asks the supervisor itself (`!hello`, `!status`, `!stop`, `!forget NAME`, `!look`:
+the link is back) and is answered with one line of JSON. `!ready` is `!hello` that waits for the sync daemon.
 """
 
 from __future__ import annotations
@@ -142,9 +142,6 @@ class _Supervisor:
             return {"looking": True}
         if question == "!forget":
             return {"closed": self._forget(name)}
-        if question == "!sessions-changed":
-            self._nudge()
-            return {"sessions": self._recorded()}
         raise ValueError(f"it asked {question[:20]!r}")
 
     def _hello(self) -> dict[str, Any]:

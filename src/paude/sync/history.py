@@ -139,19 +139,6 @@ async def _fetch(workspace: Path, name: str, paths: Paths, remote: str, *, head:
     await over_ssh(workspace, paths, "fetch", *options, "--", remote or remote_of(name), *refs)
 
 
-async def unfetched(workspace: Path, name: str, paths: Paths, *, remote: str = "") -> tuple[str, ...]:
-    """The agent's branches whose commits this repository does not have. Raises as `fetch`."""
-    if not await is_repository(workspace):
-        return ()
-    try:
-        listing = await over_ssh(workspace, paths, "ls-remote", "-q", "--heads", "--", remote or remote_of(name))
-    except CommandFailed as exc:
-        raise _explained(exc) from exc
-    listed = [line.partition("\t") for line in listing.splitlines()]
-    absent = set(await missing(workspace, [commit for commit, _, _ in listed]))
-    return tuple(ref.removeprefix("refs/heads/") for commit, _, ref in listed if commit in absent)
-
-
 async def missing(workspace: Path, commits: Iterable[str]) -> tuple[str, ...]:
     """Those of `commits` that this repository does not have."""
 

@@ -178,12 +178,6 @@ async def rules(paths: Paths, name: str) -> tuple[str, ...]:
     return tuple((found.get("ignore") or {}).get("paths") or ())
 
 
-async def all_states(paths: Paths) -> tuple[SyncState, ...]:
-    """How all sessions of paude stand."""
-    listing = await daemon.command(paths, "sync", "list", "--label-selector=paude", *_AS_JSON)
-    return tuple([await _with_report(paths, dict(one)) for one in parse_list(listing.text)])
-
-
 async def flush(paths: Paths, name: str) -> SyncState:
     """Bring both sides together now and wait for it; conflicts and problems are in the state that is returned.
 
