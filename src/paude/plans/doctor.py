@@ -16,12 +16,12 @@ import anyio
 
 from paude import __version__, process
 from paude.backends.base import PODMAN
-from paude.backends.podman.containers import amount
 from paude.errors import PaudeError
 from paude.plans.request import backend_of
 from paude.sessions import records
 from paude.sessions.records import Unreadable
 from paude.settings import Paths, Settings, Settled
+from paude.settings.quantity import amount
 
 if TYPE_CHECKING:
     from paude.backends.kubernetes.cluster import Cluster

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from paude.backends.base import KUBERNETES, PODMAN
 from paude.backends.podman.containers import Identity as PodmanIdentity
-from paude.backends.podman.containers import Limits, Mount, amount
+from paude.backends.podman.containers import Limits, Mount
 from paude.backends.podman.start import Request as PodmanRequest
 from paude.egress import squid
 from paude.egress.allowlist import Allowlist
@@ -32,6 +32,7 @@ from paude.plans.laptop import Laptop
 from paude.sessions import names, records
 from paude.sessions.records import Record, Unreadable
 from paude.settings import Paths, Settings, Settled, kinds, read
+from paude.settings.quantity import amount
 from paude.sync import selection
 from paude.sync.limits import Limits as SyncLimits
 from paude.sync.shown import visible
@@ -267,9 +268,6 @@ def _on_podman(
 ) -> PodmanRequest:
     settings = wishes.settings
     agent = find_agent(settings.agent, build.platform)
-    limits = Limits(settings.resources.limits.cpu, settings.resources.limits.memory)
-    for quantity in (limits.cpu, limits.memory):
-        amount(quantity)
     return PodmanRequest(
         identity=PodmanIdentity(record.name, record.uid, owner()),
         fresh=fresh,
@@ -286,7 +284,7 @@ def _on_podman(
         credentials=gift.files,
         kept=gift.kept,
         environment={**agent.environment, **gift.environment},
-        limits=limits,
+        limits=Limits(settings.resources.limits.cpu, settings.resources.limits.memory),
         life=settings.lifecycle,
         proxy_network=settings.podman.network,
         mount=_mount(Path(record.workspace)) if record.mounted else None,

@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from paude.settings import quantity
+
 T = TypeVar("T")
 Schema = Mapping[str, object]
 Pairs = tuple[tuple[str, str], ...]
 
 _LONGEST = 4096
-# Kubernetes, apimachinery resource.Quantity: a decimal number and a suffix.
-_QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?"
 _DURATION = r"([0-9]+h)?([0-9]+m)?([0-9]+s)?"
 # Kubernetes, apimachinery util/validation: a qualified name, and a label's value.
 _PART = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
@@ -169,8 +169,8 @@ FLAG = Kind("true or false", {"type": "boolean"}, _flag, _flag_from_text)
 COUNT = Kind("number", {"type": "integer", "minimum": 0}, _count, _count_from_text)
 QUANTITY = Kind(
     "quantity",
-    {"type": ["string", "number"], "pattern": f"^{_QUANTITY}$"},
-    _matching(_QUANTITY, "a quantity such as 500m, 2, 512Mi or 8Gi is wanted"),
+    {"type": ["string", "number"], "pattern": f"^{quantity.PATTERN}$"},
+    _matching(quantity.PATTERN, "a quantity such as 500m, 2, 512Mi or 8Gi is wanted"),
 )
 DURATION = Kind(
     "duration", {"type": ["string", "number"], "pattern": f"^{_DURATION}$", "minimum": 0}, _seconds, _seconds_from_text

@@ -8,14 +8,13 @@ resolver, no route and no neighbour that a rule would have to keep out. docs/bac
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from paude import __version__
 from paude.egress import clients
 from paude.egress.squid import PROXY_PORT
-from paude.errors import SettingsError
+from paude.settings.quantity import amount
 from paude.settings.table import Lifecycle
 
 USER = 10001
@@ -41,11 +40,6 @@ _HARD = (
 _NO_RESOLVER = "--mount=type=bind,src=/dev/null,dst=/etc/resolv.conf,ro=true,dev=true"
 # Both ends of the socket need one level of SELinux's; without it this says nothing.
 _ONE_LEVEL = "--security-opt=label=level:s0"
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
-_UNITS = {
-    "": 1.0, "m": 0.001, "k": 1e3, "Ki": 2.0**10, "M": 1e6, "Mi": 2.0**20, "G": 1e9, "Gi": 2.0**30,
-    "T": 1e12, "Ti": 2.0**40,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -277,14 +271,6 @@ def agent_environment(spec: Spec) -> dict[str, str]:
     if spec.walled:
         known |= clients.environment(PROXY, PROXY_PORT)
     return {**known, **spec.environment}
-
-
-def amount(quantity: str) -> float:
-    """A quantity in Kubernetes' words as a number. Raises SettingsError."""
-    found = _QUANTITY.fullmatch(quantity)
-    if found is None:
-        raise SettingsError(f"{quantity[:40]!a} is no amount", hint="for example 4, 500m, 8Gi")
-    return float(found[1]) * _UNITS[found[2] or ""]
 
 
 def _named(spec: Spec, part: str, component: str) -> list[str]:
