@@ -147,8 +147,7 @@ async def _session(wishes: Wishes, limit_s: float) -> AsyncIterator[_There]:
 
     paths, quiet = Paths.from_environment(), display.opener("quiet")
     chosen = wishes.settings
-    files = kubeconfig.files_from(Path(chosen.kubeconfig) if chosen.kubeconfig else None)
-    target = kubeconfig.choose(files, context=chosen.context or None, namespace=chosen.namespace or None)
+    target = kubeconfig.chosen(chosen)
     with TemporaryDirectory(prefix="paude-bench-") as directory:
         async with clusters.connected(target, paths) as direct, relay(target.address) as way:
             config, workspace = Path(directory) / "kubeconfig", Path(directory) / "work"

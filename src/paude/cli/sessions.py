@@ -11,15 +11,11 @@ import typer
 from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
 from paude.cli.verb import Verb
-from paude.errors import PaudeError
 
 if TYPE_CHECKING:
     from paude.backends.base import Listed
-    from paude.backends.kubernetes.kubeconfig import Target
-    from paude.settings import Paths, Settings
 
 SCHEMA = 1
-PATIENCE_S = 3.0  # a cluster that does not answer must not hide the others
 
 
 def register(app: typer.Typer) -> None:
@@ -109,95 +105,17 @@ def age(seconds: float) -> str:
 
 
 async def _collect() -> tuple[list[Row], list[str]]:
-    import anyio
-
-    from paude.settings import Paths, read
+    from paude.plans.listing import listing
+    from paude.sessions import records
+    from paude.sessions.records import Record
+    from paude.settings import Paths
 
     paths = Paths.from_environment()
-    settings = read(paths, None).values
-    listed: list[Listed] = []
-    troubles: list[str] = []
-
-    async def ask(target: Target) -> None:
-        from paude.backends.kubernetes import cluster, listing
-
-        try:
-            with anyio.fail_after(PATIENCE_S):
-                async with cluster.connected(target, paths) as connection:
-                    listed.extend(await listing.sessions(connection))
-        except (PaudeError, TimeoutError) as error:
-            troubles.append(f"{target.server}, namespace {target.namespace}: {error or 'no answer'}")
-
-    async def ask_podman() -> None:
-        from paude.backends.podman import engine, listing
-
-        try:
-            with anyio.fail_after(PATIENCE_S):
-                listed.extend(await listing.sessions(await engine.connect()))
-        except (PaudeError, TimeoutError) as error:
-            troubles.append(f"podman: {error or 'no answer'}")
-
-    here = _asks_podman(paths, settings)
-    async with anyio.create_task_group() as tasks:
-        if here:
-            tasks.start_soon(ask_podman)
-        for target in _targets(paths, settings, troubles, alone=not here):
-            tasks.start_soon(ask, target)
-    ends = _ends(paths)
-    rows = {(one.server, one.namespace, one.name): _row(one, ends.get(one.uid, "")) for one in listed}
-    return sorted(rows.values(), key=lambda row: (row.age_s, row.name)), troubles
-
-
-def _asks_podman(paths: Paths, settings: Settings) -> bool:
-    """Whether podman is here and no other backend is set, or a session of it is remembered."""
-    import shutil
-
-    from paude.backends.base import PODMAN
-    from paude.sessions import records
-    from paude.sessions.records import Record
-
-    known = (found for found in records.load_all(paths) if isinstance(found, Record))
-    if settings.backend in {"", PODMAN} and shutil.which("podman") is not None:
-        return True
-    return any(record.backend == PODMAN for record in known)
-
-
-def _targets(paths: Paths, settings: Settings, troubles: list[str], *, alone: bool) -> list[Target]:
-    """The clusters that records pin, and the one that a start would go to; each server and namespace once."""
-    from pathlib import Path
-
-    from paude.backends.base import KUBERNETES
-    from paude.backends.kubernetes import kubeconfig
-    from paude.sessions import records
-    from paude.sessions.records import Record
-
-    found = {}
-    for record in records.load_all(paths):
-        if not isinstance(record, Record) or not record.server or record.backend != KUBERNETES:
-            continue
-        files = [Path(f) for f in record.kubeconfig]
-        try:
-            target = kubeconfig.find(files, server=record.server, user=record.user, namespace=record.namespace)
-            found[(target.server, target.namespace)] = target
-        except PaudeError as error:
-            troubles.append(f"session {record.name}: {error}")
-    try:
-        named = kubeconfig.files_from(Path(settings.kubeconfig) if settings.kubeconfig else None)
-        current = kubeconfig.choose(named, context=settings.context or None, namespace=settings.namespace or None)
-        found.setdefault((current.server, current.namespace), current)
-    except PaudeError as error:
-        if not found and alone:
-            troubles.append(str(error))
-    return list(found.values())
-
-
-def _ends(paths: Paths) -> dict[str, str]:
-    """When what a session works with ends, by the session's uid, as far as this machine knows."""
-    from paude.sessions import records
-    from paude.sessions.records import Record
-
-    known = (found for found in records.load_all(paths) if isinstance(found, Record))
-    return {record.uid: record.expires for record in known if record.expires}
+    found = await listing(paths)
+    known = (one for one in records.load_all(paths) if isinstance(one, Record))
+    ends = {record.uid: record.expires for record in known if record.expires}
+    rows = {(one.server, one.namespace, one.name): _row(one, ends.get(one.uid, "")) for one in found.sessions}
+    return sorted(rows.values(), key=lambda row: (row.age_s, row.name)), found.troubles
 
 
 def left(expires: str, now: datetime) -> str:

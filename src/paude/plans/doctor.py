@@ -129,8 +129,7 @@ async def of_cluster(settings: Settings, paths: Paths) -> list[Check]:
     from paude.backends.kubernetes import kubeconfig, rights
 
     try:
-        files = kubeconfig.files_from(Path(settings.kubeconfig) if settings.kubeconfig else None)
-        target = kubeconfig.choose(files, context=settings.context or None, namespace=settings.namespace or None)
+        target = kubeconfig.chosen(settings)
     except PaudeError as error:
         return [failed("kubeconfig", error)]
     checks = [ok("kubeconfig", f"{target.server}, namespace {target.namespace}, as {target.user}")]

@@ -358,8 +358,7 @@ def _kubeconfigs(wishes: Wishes, resumed: Record | None) -> tuple[Path, ...]:
         return tuple(Path(file) for file in resumed.kubeconfig)
     from paude.backends.kubernetes import kubeconfig
 
-    named = wishes.settings.kubeconfig
-    return kubeconfig.files_from(Path(named) if named else None)
+    return kubeconfig.files_of(wishes.settings)
 
 
 def owner() -> str:

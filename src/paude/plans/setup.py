@@ -100,7 +100,7 @@ class Setup:
     def _files(self) -> tuple[Path, ...]:
         from paude.backends.kubernetes import kubeconfig
 
-        return kubeconfig.files_from(Path(self.settings.kubeconfig) if self.settings.kubeconfig else None)
+        return kubeconfig.files_of(self.settings)
 
     def _context(self) -> str:
         from paude.backends.kubernetes import kubeconfig

@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 import yaml
 
 from paude.errors import LoginExpired, SettingsError
+from paude.sessions.records import Record
+from paude.settings import Settings
 
 Section = Mapping[str, Any]  # YAML of others: any value may stand anywhere
 
@@ -107,6 +109,16 @@ def choose(files: Sequence[Path], *, context: str | None = None, namespace: str 
     return _target(merged, cluster, user, namespace or _text(entry.get("namespace")) or "default", name)
 
 
+def files_of(settings: Settings) -> tuple[Path, ...]:
+    """The kubeconfig files that count by what is set."""
+    return files_from(Path(settings.kubeconfig) if settings.kubeconfig else None)
+
+
+def chosen(settings: Settings) -> Target:
+    """The target that is set, else the current context's. Raises as `choose`."""
+    return choose(files_of(settings), context=settings.context or None, namespace=settings.namespace or None)
+
+
 def find(files: Sequence[Path], *, server: str, user: str, namespace: str) -> Target:
     """The target that a record pins, whatever the current context is by now.
 
@@ -120,6 +132,12 @@ def find(files: Sequence[Path], *, server: str, user: str, namespace: str) -> Ta
         f"no kubeconfig knows {user} at {server} any more",
         hint="log in to that cluster again, for example with `oc login`, or give the file with --kubeconfig",
     )
+
+
+def pinned(record: Record) -> Target:
+    """The target that a record pins. Raises as `find`."""
+    files = tuple(Path(file) for file in record.kubeconfig) or files_from(None)
+    return find(files, server=record.server, user=record.user, namespace=record.namespace)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from paude.backends.kubernetes import cluster as clusters
 from paude.backends.kubernetes import kubeconfig
@@ -16,7 +15,5 @@ from paude.settings import Paths
 @asynccontextmanager
 async def connected(record: Record, paths: Paths) -> AsyncIterator[Cluster]:
     """A connection to the cluster that a record pins."""
-    files = tuple(Path(f) for f in record.kubeconfig) or kubeconfig.files_from(None)
-    target = kubeconfig.find(files, server=record.server, user=record.user, namespace=record.namespace)
-    async with clusters.connected(target, paths) as cluster:
+    async with clusters.connected(kubeconfig.pinned(record), paths) as cluster:
         yield cluster
