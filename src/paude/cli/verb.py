@@ -32,10 +32,12 @@ class Verb(TyperCommand):
             row = one.get_help_record(ctx)
             if row is None:
                 continue
+            words = row[1].replace("\\[", "[")  # some versions escape for rich, which does not draw this
             if one.param_type_name == "argument":
-                sections["Arguments"].append((_word(one), row[1]))
+                sections["Arguments"].append((_word(one), words))
             else:
-                sections.setdefault(getattr(one, "rich_help_panel", None) or "Options", []).append(row)
+                heading = getattr(one, "rich_help_panel", None) or "Options"
+                sections.setdefault(heading, []).append((row[0], words))
         for heading, rows in sections.items():
             if rows:
                 with formatter.section(heading):
