@@ -146,13 +146,10 @@ class StepFailed(PaudeError):
     """A step of a plan failed; `cause` is the reason, `leftovers` is what could not be taken back."""
 
     def __init__(self, step: str, cause: BaseException, leftovers: Iterable[Leftover] = ()) -> None:
-        known = isinstance(cause, PaudeError)
-        super().__init__(
-            cause.what if isinstance(cause, PaudeError) else f"{step} failed",
-            why=cause.why if isinstance(cause, PaudeError) else f"{type(cause).__name__}: {cause}",
-            hint=cause.hint if isinstance(cause, PaudeError) else "",
-        )
+        foreign = PaudeError(f"{step} failed", why=f"{type(cause).__name__}: {cause}")
+        told = cause if isinstance(cause, PaudeError) else foreign
+        super().__init__(told.what, why=told.why, hint=told.hint)
         self.step = step
         self.cause = cause
         self.leftovers = tuple(leftovers)
-        self.exit_code = cause.exit_code if known else 1  # type: ignore[attr-defined]
+        self.exit_code = told.exit_code

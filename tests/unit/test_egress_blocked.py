@@ -76,8 +76,8 @@ def test_a_session_is_shown_its_own_refusals_and_none_of_whoever_had_its_address
 
 
 @given(st.text(max_size=80))
-def test_no_line_breaks_it(text: str) -> None:
-    blocked.denied([text])
+def test_a_line_that_is_none_is_passed_over_and_hides_no_other(text: str) -> None:
+    assert [one.host for one in blocked.denied([text, line(), text])] == ["evil.test"]
 
 
 @given(st.binary(max_size=40), st.text(max_size=8))

@@ -107,9 +107,12 @@ def test_a_broken_memory_only_costs_time(content: bytes, tmp_path: Path) -> None
 def test_a_memory_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "memory").write_text("in the way")
     kept = memory(tmp_path)
-    kept.digest(old(tmp_path / "file", b"one"))
+    digest = kept.digest(old(tmp_path / "file", b"one"))
 
     kept.save()
+
+    assert memory(tmp_path).digest(tmp_path / "file") == digest
+    assert (tmp_path / "memory").read_text() == "in the way"
 
 
 def spec(*sources: Source) -> ImageSpec:

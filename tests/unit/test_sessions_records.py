@@ -213,5 +213,7 @@ def test_what_a_killed_start_left_without_a_record_is_swept_and_nothing_else(pat
     assert isinstance(records.load(paths, "whole"), Record)
 
 
-def test_sweeping_before_the_first_session_is_no_error(paths: Paths) -> None:
+def test_sweeping_before_the_first_session_makes_nothing(paths: Paths) -> None:
     records.sweep(paths)
+    assert records.load_all(paths) == []
+    assert not paths.sessions.exists()

@@ -223,7 +223,7 @@ async def _until(seen: Callable[[], bool]) -> None:
     """A file system tells nobody that a file has the wanted content: looked at each millisecond."""
     try:
         with anyio.fail_after(LIMIT_S):
-            while not seen():  # noqa: ASYNC110
+            while not seen():  # noqa: ASYNC110 -- there is no event
                 await anyio.sleep(LOOK_S)
     except TimeoutError as exc:
         raise TimedOut("a change did not arrive", why=f"{LIMIT_S:g} s have passed") from exc

@@ -216,12 +216,12 @@ def say(text: str) -> None:
     """A line for the user, on stderr: stdout is for data. It may quote anybody, so nothing in it steers the screen."""
     from paude.process import clean
 
-    print(clean(text), file=sys.stderr, flush=True)  # noqa: T201
+    print(clean(text), file=sys.stderr, flush=True)  # noqa: T201 -- the one place
 
 
 def put(text: str) -> None:
     """A line of data, on stdout."""
-    print(text, flush=True)  # noqa: T201
+    print(text, flush=True)  # noqa: T201 -- the one place
 
 
 def fail(error: PaudeError) -> None:

@@ -164,6 +164,7 @@ def _inside(text: str, network: str) -> Network:
         found = ip_network(network)
     except ValueError as exc:
         raise _no_private(text, f"{network[:60]!a} is no network in CIDR") from exc
+    # The same version is the same class, which the types do not tell.
     if not any(found.version == one.version and found.subnet_of(one) for one in _INSIDE):  # type: ignore[arg-type]
         raise _no_private(text, f"{found} is no private network of a company")
     if _METADATA6 in found:
