@@ -87,6 +87,19 @@ print("HEAVY", sorted(heavy & set(sys.modules)))
     assert python(home, program).splitlines()[-1] == "HEAVY []"
 
 
+def test_loading_ssh_starts_no_program(home: Path) -> None:
+    program = """
+import sys
+started = []
+programs = {"subprocess.Popen", "os.posix_spawn", "os.exec", "os.fork", "os.system"}
+sys.addaudithook(lambda event, arguments: started.append(arguments) if event in programs else None)
+import paude.ssh.shell
+assert "asyncssh" in sys.modules
+print("STARTED", started)
+"""
+    assert python(home, program).splitlines()[-1] == "STARTED []"
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [

@@ -6,7 +6,8 @@ import signal
 from collections.abc import AsyncIterator
 
 import anyio
-import asyncssh
+
+from paude.ssh.library import asyncssh
 
 KEEP_OUTPUT = 16 * 1024 * 1024
 _PACKET = 32 * 1024  # OpenSSH's largest packet: asyncssh copies anything longer once more per packet

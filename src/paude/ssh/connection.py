@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import anyio
-import asyncssh
 from anyio.abc import ByteStream
 
 from paude.errors import CommandFailed, ConnectionLost, LoginExpired, PaudeError, TimedOut
 from paude.process import clean
 from paude.ssh.channel import CollectingSession, CommandSession, LineSession
+from paude.ssh.library import asyncssh
 from paude.ssh.ssh_config import CIPHERS, KEX, USER
 from paude.tunnel.local import LocalStream
 from paude.tunnel.relay import pump

@@ -12,12 +12,11 @@ from contextlib import AbstractAsyncContextManager
 from enum import Enum
 
 import anyio
-import asyncssh
 from anyio.abc import ByteStream, TaskGroup
-from asyncssh.constants import OPEN_CONNECT_FAILED
 
 from paude.errors import ConnectionLost, PaudeError, UsageError
 from paude.ssh.connection import Connection, mapped
+from paude.ssh.library import asyncssh
 from paude.tunnel.backoff import LAST_ATTACHED_S, Backoff
 from paude.tunnel.base import TunnelLost
 from paude.tunnel.local import LocalStream
@@ -128,7 +127,7 @@ class _Way:
             try:
                 reader, writer = await connection.raw.open_connection(LOOPBACK, self._port)
             except asyncssh.ChannelOpenError as exc:
-                if exc.code != OPEN_CONNECT_FAILED:
+                if exc.code != asyncssh.OPEN_CONNECT_FAILED:
                     raise
                 self._say_refused(True)
                 return None

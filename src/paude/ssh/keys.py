@@ -15,7 +15,8 @@ class KeyPair:
 
 def generate(comment: str) -> KeyPair:
     """A new ed25519 key; takes well under a millisecond, once the library is loaded."""
-    import asyncssh  # a fifth of a second, which a start spends in a thread beside what it waits for
+    # A tenth of a second, which a start spends in a thread beside what it waits for.
+    from paude.ssh.library import asyncssh
 
     key = asyncssh.generate_private_key("ssh-ed25519", comment=comment)
     return KeyPair(
