@@ -143,6 +143,13 @@ async def test_who_comes_in_vain_is_told_why_by_ssh(paths: Paths, server: Sshd):
         assert "paude: the agent of parked is parked: idle for 4 h; start it\n" in done.stderr
 
 
+async def test_the_ssh_of_its_own_sync_brings_no_other_one_to_life(paths: Paths, server: Sshd):
+    own = {**os.environ, fdpass.SUPERVISED: "1"}
+    done = await run(ssh_command(paths, server, "true"), check=False, env=own)
+    assert done.returncode == 255
+    assert await client.status(paths) is None
+
+
 async def test_the_answer_comes_before_the_first_byte_of_the_pod(paths: Paths, server: Sshd):
     async with supervisor(paths), await stream(paths, b"one 2223 told\n") as opened:
         with anyio.fail_after(10):

@@ -20,13 +20,15 @@ PATIENCE_S = 15.0
 _RETRY_S = 0.02
 _LOG_LIMIT = 1024 * 1024
 _LONGEST = 4096
+SUPERVISED = "PAUDE_SUPERVISED"
+"""In the environment of a supervisor's own children: they end with it, and must not bring another to life."""
 
 
 def main(arguments: list[str]) -> int:
     """Pass the connection over stdout; 255 when there is none."""
     where, name, port, *state = arguments
     try:
-        with connected(where, state[0] if state else None) as stream:
+        with _way(where, state[0] if state else None) as stream:
             stream.sendall(f"{name} {port} told\n".encode("ascii"))
             answer = line_of(stream)
             if answer != "ok":
@@ -38,6 +40,10 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"paude: no way to the supervisor: {exc}\n")
         return 255
     return 0
+
+
+def _way(where: str, state: str | None) -> socket.socket:
+    return dialled(where) if os.environ.get(SUPERVISED) else connected(where, state)
 
 
 def line_of(stream: socket.socket) -> str:

@@ -27,6 +27,7 @@ from paude import artifacts
 from paude.errors import PaudeError, TimedOut
 from paude.process import Completed, ToolMissing, clean, quiet_environment, run, started
 from paude.settings import Paths
+from paude.ssh.fdpass import SUPERVISED
 
 START_LIMIT_S = 20.0
 # The socket's name takes 19 of the 108 (Linux) or 104 (macOS) bytes of a unix address, one is the closing zero.
@@ -76,6 +77,7 @@ def environment(paths: Paths) -> dict[str, str]:
         MUTAGEN_DISABLE_AUTOSTART="1",
         MUTAGEN_SSH_PATH=str(_shims(paths)),
         MUTAGEN_SSH_CONNECT_TIMEOUT="86400",
+        **{SUPERVISED: "1"},
     )
 
 
