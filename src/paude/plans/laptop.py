@@ -176,16 +176,25 @@ class Laptop:
         return Seeded(now=True)
 
     @asynccontextmanager
-    async def first_sync(self, outgoing: Outgoing, seeded: Seeded) -> AsyncIterator[None]:
-        """Live sync, once around: from here on both sides are in step."""
+    async def define_sync(self, outgoing: Outgoing) -> AsyncIterator[None]:
+        """Live sync with its two ends and its rules; it does not connect yet."""
         try:
-            await session.create(self.paths, self.name, self._workspace, outgoing, fresh=seeded.now, limits=self.limits)
-            await session.first_cycle(self.paths, self.name)
+            await self._define_sync(outgoing, fresh=self.fresh)
             yield
         except BaseException:
             with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S):
                 await session.terminate(self.paths, self.name)
             raise
+
+    async def _define_sync(self, outgoing: Outgoing, *, fresh: bool) -> None:
+        await session.define(self.paths, self.name, self._workspace, outgoing, fresh=fresh, limits=self.limits)
+
+    async def first_sync(self, outgoing: Outgoing, seeded: Seeded) -> None:
+        """It connects and goes once around: from here on both sides are in step."""
+        if seeded.now and not self.fresh:  # a volume that is new under a name that is not
+            await self._define_sync(outgoing, fresh=True)
+        await session.resume(self.paths, self.name)
+        await session.first_cycle(self.paths, self.name)
 
     async def mark_seeded(self, gate: Gate) -> None:
         """Write on the volume that it is complete, for restarts without the laptop."""

@@ -61,7 +61,8 @@ def on_kubernetes(k: Start, laptop: Laptop, *, firewall: bool = False) -> Plan:
     announced = plan.step(laptop.announce_image, gate, image)
     unpacked = plan.step(laptop.send_history, gate, history)
     seeded = plan.step(laptop.seed, gate, outgoing)
-    synced = plan.step(laptop.first_sync, outgoing, seeded, after=[supervisor])
+    sync = plan.step(laptop.define_sync, outgoing, after=[supervisor])
+    synced = plan.step(laptop.first_sync, outgoing, seeded, after=[sync])
     marked = plan.step(laptop.mark_seeded, gate, after=[synced])
 
     # Only now may the agent run.
@@ -85,12 +86,12 @@ def on_podman(p: PodmanStart, laptop: Laptop) -> Plan:
     podman = plan.step(p.connect)
     record = plan.step(laptop.write_record, podman, after=[noted])
     place = plan.step(p.claim_volume, podman, after=[record])
-    permits = plan.step(p.make_permits, place)
+    permits = plan.step(p.make_permits, podman, after=[record])
     supervisor = plan.step(laptop.start_supervisor, record)
     secrets = plan.step(p.store_secrets, place, keys)
 
     # The one way out, and the network that has no other.
-    sockets = plan.step(p.open_sockets, place)
+    sockets = plan.step(p.open_sockets, podman, after=[record])
     proxy_image = plan.step(p.build_proxy_image, podman)
     proxy = plan.step(p.run_proxy, place, proxy_image, sockets)
     gate_image = plan.step(p.build_gate_image, podman)
@@ -111,7 +112,8 @@ def on_podman(p: PodmanStart, laptop: Laptop) -> Plan:
         history = plan.step(laptop.pack_history, after=[noted])
         unpacked = plan.step(laptop.send_history, gate, history)
         seeded = plan.step(laptop.seed, gate, outgoing)
-        synced = plan.step(laptop.first_sync, outgoing, seeded, after=[supervisor])
+        sync = plan.step(laptop.define_sync, outgoing, after=[supervisor])
+        synced = plan.step(laptop.first_sync, outgoing, seeded, after=[sync])
         marked = plan.step(laptop.mark_seeded, gate, after=[synced])
         there = [marked, unpacked]
 

@@ -53,11 +53,25 @@ async def create(
     beta: str = "",
     limits: Limits | None = None,
 ) -> None:
-    """Make the session and let it connect; one that exists with the same ends and rules is resumed as it is.
+    """Define the session and let it connect. Raises as `define` and `resume` do."""
+    await define(paths, name, workspace, outgoing, fresh=fresh, beta=beta, limits=limits)
+    await resume(paths, name)
+
+
+async def define(
+    paths: Paths,
+    name: str,
+    workspace: Path,
+    outgoing: Outgoing,
+    *,
+    fresh: bool = False,
+    beta: str = "",
+    limits: Limits | None = None,
+) -> None:
+    """Make the session, which connects when it is resumed; one with the same ends and rules stays as it is.
 
     `fresh` says that the volume is new: what an earlier session of that name remembered must not meet it, or all that
-    is missing there would look deleted. `beta` is the other end, the pod's by default. Raises CommandFailed, or
-    ConnectionLost when the pod's side cannot be reached: the session exists then and goes on trying.
+    is missing there would look deleted. `beta` is the other end, the pod's by default. Raises CommandFailed.
     """
     other, allowed = beta or endpoint(name), limits or Limits()
     known = await _find(paths, name)
@@ -70,7 +84,6 @@ async def create(
         known = await _find(paths, name)
     assert known is not None
     await anyio.to_thread.run_sync(_write, _file(paths, "limits", known), allowed.to_json())
-    await resume(paths, name)
 
 
 def _options(name: str, outgoing: Outgoing, limits: Limits) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -22,10 +22,9 @@ SERVER = "podman"
 
 @dataclass(frozen=True)
 class Engine:
-    """The podman of this user; the calls know nothing of sessions. `images` are paude's own, if asked for."""
+    """The podman of this user; the calls know nothing of sessions."""
 
     version: str = ""
-    images: frozenset[str] = frozenset()
 
     @property
     def location(self) -> Location:
@@ -57,6 +56,10 @@ class Engine:
     async def works(self, *words: str) -> bool:
         """Whether podman can do it."""
         return (await process.run(("podman", *words), env=environment(), check=False)).returncode == 0
+
+    async def has_image(self, name: str) -> bool:
+        """Whether the image is in the local storage. To list them all takes longer, the more there are."""
+        return await self.works("image", "exists", name)
 
     async def objects(self, *words: str, doing: str) -> list[Object]:
         """A list that podman prints as JSON."""
@@ -105,23 +108,21 @@ class Engine:
 
 
 async def usable() -> Engine:
-    """The engine for what makes new things: it has been seen at work, and paude's images are known.
+    """The engine for what makes new things: it has been seen at work.
 
     Raises ToolMissing, or what podman's complaint means.
     """
-    names: list[str] = []
 
-    async def list_images() -> None:
-        mine = ("--filter", "reference=localhost/paude-*", "--noheading", "--format", "{{.Repository}}:{{.Tag}}")
-        names.extend((await Engine().run("images", *mine, doing="be used on this machine")).split())
+    async def work() -> None:
+        await Engine().run("volume", "ls", "--quiet", doing="be used on this machine")
 
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(list_images)
+            tasks.start_soon(work)
             found = await connect()
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from group
-    return replace(found, images=frozenset(names))
+    return found
 
 
 async def connect() -> Engine:

@@ -134,26 +134,26 @@ class Start:
         return {str(name): one for one in found for name in one.get("Names") or ()}
 
     @asynccontextmanager
-    async def make_permits(self, place: Place) -> AsyncIterator[None]:
+    async def make_permits(self, podman: Engine) -> AsyncIterator[None]:
         """The directory in memory in which the gate keeps the agent's permission to run."""
-        async with self._volume(place, "run", containers.permits(self._request.identity, self._request.mount)):
+        async with self._volume(podman, "run", containers.permits(self._request.identity, self._request.mount)):
             yield
 
     @asynccontextmanager
-    async def open_sockets(self, place: Place) -> AsyncIterator[None]:
+    async def open_sockets(self, podman: Engine) -> AsyncIterator[None]:
         """The directory through which the session and its proxy meet."""
         if not self._request.walled:
             yield
             return
-        async with self._volume(place, "sockets", containers.sockets(self._request.identity)):
+        async with self._volume(podman, "sockets", containers.sockets(self._request.identity)):
             yield
 
     @asynccontextmanager
-    async def _volume(self, place: Place, part: str, words: Sequence[str]) -> AsyncIterator[None]:
+    async def _volume(self, podman: Engine, part: str, words: Sequence[str]) -> AsyncIterator[None]:
         name = self._name(part)
-        async with self._durable(lambda: place.engine.remove("volume", name)):
-            if self._request.fresh or await place.engine.inspect("volume", name) is None:
-                await place.engine.run(*words, doing=f"create the volume {name}")
+        async with self._durable(lambda: podman.remove("volume", name)):
+            if self._request.fresh or await podman.inspect("volume", name) is None:
+                await podman.run(*words, doing=f"create the volume {name}")
             yield
 
     @asynccontextmanager
@@ -198,7 +198,7 @@ class Start:
     async def _built(self, podman: Engine, image: ImageSpec) -> str:
         tag = await tag_of(image, self._request.build)
         name = local_name(image, tag)
-        return name if name in podman.images else await build(image, tag, self._request.build)
+        return name if await podman.has_image(name) else await build(image, tag, self._request.build)
 
     @asynccontextmanager
     async def run_proxy(self, place: Place, image: str, sockets: None) -> AsyncIterator[Watch]:
