@@ -20,11 +20,14 @@ class Laptop:
     state: Path
     env: dict[str, str] = field(repr=False)
     program: tuple[str, ...] = (sys.executable, "-m", "paude")
+    asked: list[tuple[str, ...]] = field(default_factory=list, init=False, repr=False)
+    """The words of every `paude` that was run."""
 
     def paude(
         self, *words: str, code: int | None = 0, cwd: Path | None = None, timeout: float = START_S, **env: str
     ) -> subprocess.CompletedProcess[str]:
         """Run `paude`; the exit code must be `code` (None: any)."""
+        self.asked.append(words)
         done = subprocess.run(
             [*self.program, *words],
             env={**self.env, **env},
@@ -38,14 +41,15 @@ class Laptop:
         assert code is None or done.returncode == code, printed
         return done
 
-    def popen(self, *words: str, **env: str) -> subprocess.Popen[str]:
-        """Start `paude` in a session of its own, to be killed or interrupted."""
+    def popen(self, *words: str, terminal: int | None = None, **env: str) -> subprocess.Popen[str]:
+        """Start `paude` in a session of its own, to be killed or interrupted, at a terminal if one is given."""
+        self.asked.append(words)
         return subprocess.Popen(
             [*self.program, *words],
             env={**self.env, **env},
             cwd=self.home,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL if terminal is None else terminal,
+            stdout=subprocess.PIPE if terminal is None else terminal,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,

@@ -16,6 +16,7 @@ from paude.cli import options
 from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
 from paude.cli.verb import Verb
+from paude.errors import UsageError
 
 if TYPE_CHECKING:
     from paude.backends.kubernetes.cluster import Cluster
@@ -111,13 +112,18 @@ def _wishes(
     registry_ca: Path | None,
     storage_class: str | None,
 ) -> Wishes:
-    from paude.backends.base import KUBERNETES
-    from paude.plans.request import Wishes
+    from paude.backends.base import PODMAN
+    from paude.plans.request import Wishes, backend_of
     from paude.settings import Paths, read
 
     flags = options.of_cluster(context, namespace, kubeconfig, registry, registry_ca, storage_class)
-    fixed = {"agent": "shell", "backend": KUBERNETES}
-    return Wishes(settled=read(Paths.from_environment(), None, {**flags, **fixed}))
+    settled = read(Paths.from_environment(), None, {**flags, "agent": "shell"})
+    if backend_of(settled.values) == PODMAN:
+        raise UsageError(
+            "sessions run on this machine's podman: there is no network between to be measured",
+            hint="name a cluster, for example with --context",
+        )
+    return Wishes(settled=settled)
 
 
 @dataclass(frozen=True)
