@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from podside.images import available, build
+from podside.owned import swept
 from podside.pod import ARBITRARY, FIXED, NewPod, Pod, ready
 
 
 @pytest.fixture(scope="session")
-def pod_images() -> dict[str, str]:
+def pod_images() -> Iterator[dict[str, str]]:
     if not available():
         pytest.skip("needs podman and the base image")
-    return {"gate": build("gate"), "agent": build("agent")}
+    with swept():
+        yield {"gate": build("gate"), "agent": build("agent")}
 
 
 @pytest.fixture

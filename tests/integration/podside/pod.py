@@ -15,6 +15,7 @@ from typing import Any
 
 from podside.images import environment as podman_environment
 from podside.images import podman
+from podside.owned import mark, remove
 
 DIAL = Path(__file__).with_name("dial.py")
 ARBITRARY, FIXED = "1000700000:0", "10001:10001"
@@ -77,7 +78,7 @@ class Pod:
         """The init container, in the foreground."""
         self.last_words.write_text("")
         self.last_words.chmod(0o666)
-        words = ["podman", "run", "--rm", f"--name={self.name}-fence", *_HARD, f"--user={self.user}"]
+        words = ["podman", "run", "--rm", f"--name={self.name}-fence", mark(), *_HARD, f"--user={self.user}"]
         words += [f"--network=container:{self.name}-gate", f"-v={self.run_gate}:/run/gate:ro"]
         words += [f"-v={self.last_words}:/dev/termination-log", *(f"-e={k}={v}" for k, v in environment.items())]
         command = ["/opt/paude/bin/paude-pod", "fence"]
@@ -106,7 +107,8 @@ class Pod:
         command: tuple[str, ...],
         flags: tuple[str, ...] = (),
     ) -> None:
-        words = ["run", "-d", f"--name={self.name}-{role}", *_HARD, f"--user={self.user}", f"--network={network}"]
+        words = ["run", "-d", f"--name={self.name}-{role}", mark(), *_HARD]
+        words += [f"--user={self.user}", f"--network={network}"]
         words += [f"--tmpfs={path}:rw,notmpcopyup,mode=1777" for path in _WRITABLE]
         words += [f"-v={mount}" for mount in mounts] + [f"-e={k}={v}" for k, v in environment.items()]
         podman(*words, *flags, self.images[role], *command)
@@ -174,8 +176,7 @@ class Pod:
 
     def close(self) -> None:
         """Remove the containers; the directories are the test's."""
-        names = [f"{self.name}-{role}" for role in ("fence", "agent", "gate")]
-        podman("rm", "-f", "-i", "-t", "1", *names, check=False)
+        remove([f"{self.name}-{role}" for role in ("fence", "agent", "gate")])
 
 
 def until(holds: Callable[[], object], seconds: float = 10) -> float:
