@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paude.backends.podman import reasons
+from paude.backends.podman import engine, reasons
 from paude.errors import ConnectionLost, Forbidden, ImageError, NameTaken, NotFound, PaudeError, PodFailed, SessionGone
 from paude.tunnel.base import TunnelLost
 
+CHECKOUT = Path(__file__).parents[2]
 NO_IDS = (
     'time="2026-11-24T13:18:48Z" level=error msg="cannot find UID/GID for user dev: no subuid ranges found for user'
     ' \\"dev\\" in /etc/subuid - check rootless mode in man pages."\n'
@@ -25,8 +29,21 @@ TAKEN = (
     'Error: creating container storage: the container name "paude-x-gate" is already in use by 0123. You have to'
     " remove that container to be able to reuse that name: that name is already in use"
 )
+FULL = "Error: adding volume to state: write /s/libpod/bolt_state.db: no space left on device"
+SELINUX = "Error: SELinux relabeling of /home is not allowed"
+PORT = "Error: rootlessport listen tcp 127.0.0.1:3128: bind: address already in use"
+NO_CGROUPS = "Error: OCI runtime error: crun: the requested cgroup controller `pids` is not available"
+TABLE = {
+    "no range of user IDs (rootless)": NO_IDS,
+    "the machine is not started": NO_MACHINE,
+    "SELinux refuses": SELINUX,
+    "the disk is full": FULL,
+    "the name is taken": TAKEN,
+    "the port is taken": PORT,
+    "no control groups (rootless)": NO_CGROUPS,
+}
 COMPLAINTS = [
-    ("Error: adding volume to state: write /s/libpod/bolt_state.db: no space left on device", PaudeError, "make room"),
+    (FULL, PaudeError, "make room"),
     ("Error: write /s/overlay/x: disk quota exceeded", PaudeError, "make room"),
     (NO_IDS, PaudeError, "--add-subuids"),
     ('Error: cannot set up namespace using "/usr/bin/newuidmap": should have setuid', PaudeError, "uidmap"),
@@ -34,14 +51,10 @@ COMPLAINTS = [
     ("Error: volume with name paude-x already exists: volume already exists", NameTaken, "another --name"),
     (TAKEN, NameTaken, "another --name"),
     ("Error: paude-x-gate-0: secret name in use", NameTaken, "another --name"),
-    ("Error: SELinux relabeling of /home is not allowed", Forbidden, "ausearch"),
-    ("Error: rootlessport listen tcp 127.0.0.1:3128: bind: address already in use", PaudeError, "port"),
+    (SELINUX, Forbidden, "ausearch"),
+    (PORT, PaudeError, "port"),
     ("Error: paude-gate:1: image not known", ImageError, "built anew"),
-    (
-        "Error: OCI runtime error: crun: the requested cgroup controller `pids` is not available",
-        PaudeError,
-        "version 2",
-    ),
+    (NO_CGROUPS, PaudeError, "version 2"),
     ("Error: OCI runtime error: crun: setrlimit `RLIMIT_NOFILE`: Operation not permitted", Forbidden, "podman run"),
     ("Error: database is locked", PaudeError, "try again"),
     ('Error: no container with name or ID "paude-x-gate" found: no such container', NotFound, ""),
@@ -66,6 +79,17 @@ def test_a_warning_beside_the_failure_is_not_taken_for_its_reason() -> None:
         "Error: volume with name paude-x already exists: volume already exists\n"
     )
     assert type(reasons.error(said, "start it")) is NameTaken
+
+
+def test_the_table_of_the_document_says_what_the_errors_say() -> None:
+    rows = re.findall(r"^\| (.+?) \| (\d+) \| (.+) \|$", (CHECKOUT / "docs/PODMAN.md").read_text(), re.MULTILINE)
+    too_old = reasons.version_error("4.2.9")
+    assert too_old is not None
+    meant = {"podman is not installed": engine.missing(), "podman is too old": too_old}
+    meant |= {what: reasons.error(said, "start it") for what, said in TABLE.items()}
+    assert {what: (int(code), hint) for what, code, hint in rows} == {
+        what: (error.exit_code, error.hint) for what, error in meant.items()
+    }
 
 
 @given(st.text(max_size=2000))
