@@ -5,14 +5,18 @@ import os
 import tarfile
 from pathlib import Path
 
+from paude.process import run
 from paude.sync import seed
 from paude.sync.selection import Outgoing
 
 
 async def read(root: Path, *ignores: str) -> dict[str, tarfile.TarInfo]:
-    stream = b"".join([piece async for piece in seed.tar_stream(root, Outgoing(ignores, ()))])
-    with tarfile.open(fileobj=io.BytesIO(stream)) as archive:
-        archive.extractall(root.parent / "out", filter="fully_trusted")
+    packed, out = root.parent / "packed", root.parent / "out"
+    packed.write_bytes(b"".join([piece async for piece in seed.tar_stream(root, Outgoing(ignores, ()))]))
+    out.mkdir()
+    # By the program: the first Pythons 3.11 have no filter for this, and later ones want one.
+    await run(["tar", "--extract", f"--file={packed}", f"--directory={out}"])
+    with tarfile.open(packed) as archive:
         return {m.name: m for m in archive.getmembers()}
 
 
