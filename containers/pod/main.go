@@ -8,6 +8,7 @@ import (
 	"paude/pod/internal/control"
 	"paude/pod/internal/fence"
 	"paude/pod/internal/gate"
+	"paude/pod/internal/lease"
 	"paude/pod/internal/pane"
 	"paude/pod/internal/proxy"
 	"paude/pod/internal/relay"
@@ -23,6 +24,8 @@ var roles = map[string]func(arguments []string) int{
 	"control": control.Main,
 	"proxy":   proxy.Main,
 	"relay":   relay.Main,
+	// The agent's probes: whether it may run.
+	"has-leave": lease.Main,
 	// Run by the laptop over the agent's sshd.
 	"watch-refs": watch.Refs,
 	"verify":     fence.Verify,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from peers.cluster import TMUX, in_container
+from peers.cluster import TMUX, first_processes, in_container
 from peers.waiting import eventually
 
 from laptop import Admin, Laptop
@@ -61,3 +64,26 @@ def test_without_policies_the_agent_is_parked_and_the_user_sees_why(
     shown = laptop.paude("sessions")
     assert name in shown.stdout
     assert "running" not in next(line for line in shown.stdout.splitlines() if line.startswith(name))
+
+
+@pytest.mark.slow
+def test_an_agent_whose_gate_hangs_is_parked_and_goes_on_with_the_next_proof(laptop: Laptop) -> None:
+    """Nobody looks at the fence and nobody takes leave away: it is over by itself, and the kubelet asks for it too."""
+    name = laptop.start(laptop.workspace("unguarded"))
+    first = first_processes(name)
+    agent = Path(f"/proc/{first['agent']}")
+    os.kill(first["gate"], signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        eventually(lambda: not agent.exists(), PARKED_WITHIN_S, "the agent's end")
+        print(f"parked after {time.monotonic() - began:.1f} s")  # noqa: T201
+        row = eventually(lambda: _row(laptop, name) if "parked" in _row(laptop, name) else "", 20, "its state")
+        assert "running" not in row
+    finally:
+        os.kill(first["gate"], signal.SIGCONT)
+    eventually(lambda: laptop.inside(name, "echo back", code=None).strip() == "back", 90, "the agent, at work again")
+
+
+def _row(laptop: Laptop, name: str) -> str:
+    lines = laptop.paude("sessions").stdout.splitlines()
+    return next(line for line in lines if line.startswith(name))

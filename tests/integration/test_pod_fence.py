@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from podside.images import podman
 from podside.pod import NewPod, Pod, until
 
 pytest_plugins = ("podside.fixtures",)
@@ -19,6 +22,7 @@ pytestmark = pytest.mark.podman
 PEERS = Path(__file__).parent / "podside/peers.py"
 PLACES = {"PAUDE_FENCE": "on", "PAUDE_PROXY": "127.0.0.9", "KUBERNETES_SERVICE_HOST": "127.0.0.11"}
 FENCE = PLACES | {"KUBERNETES_SERVICE_PORT": "443", "PAUDE_FENCE_INTERVAL": "1s"}
+PARKED_WITHIN_S = 75.0
 # Each stands for one hole in a policy.
 HOLES = {
     "canary": ("-d", "127.0.0.9", "-p", "tcp", "--dport", "3129"),
@@ -83,6 +87,35 @@ def test_leave_comes_with_the_proof_and_goes_with_the_first_hole(new_pod: NewPod
         assert status["fence"]["state"] == "open"
         assert status["parked"] == "the fence is open: canary tcp 127.0.0.9:3129"
         assert pod.ssh("gate", "release").returncode == 3
+
+
+def test_an_agent_whose_gate_hangs_or_ends_again_and_again_is_parked(new_pod: NewPod) -> None:
+    """Nobody looks at the fence then, and nobody takes leave away: it is over by itself."""
+    hanging, ending = _walled(new_pod), _walled(new_pod)
+    with _peers(hanging), _peers(ending):
+        for pod in (hanging, ending):
+            pod.start_agent("sleep", "1000", restart=pod is hanging)
+            pod.release()
+            pod.control("await-agent")
+        agents = [Path(f"/proc/{pod.process('agent')}") for pod in (hanging, ending)]
+        gate = hanging.process("gate")
+        os.kill(gate, signal.SIGSTOP)
+        try:
+            (ending.volume / "gate/session").write_text("of another session\n")  # so that each start of it fails
+            podman("kill", f"{ending.name}-gate")
+            began, starts = time.monotonic(), 0
+            while any(agent.exists() for agent in agents):
+                assert time.monotonic() - began < PARKED_WITHIN_S, agents
+                if starts < 5 and not ending.process("gate"):
+                    podman("start", f"{ending.name}-gate")
+                    starts += 1
+                time.sleep(0.5)
+            assert starts == 5
+            assert all((pod.run_gate / "leave").exists() for pod in (hanging, ending)), "nobody took it away"
+            assert "leave is there" not in hanging.logs("agent").partition("the end: no leave")[2]
+        finally:
+            os.kill(gate, signal.SIGCONT)
+        hanging.control("await-agent")  # the next proof is the next leave, for the container that waits
 
 
 def test_every_hole_is_seen(new_pod: NewPod) -> None:

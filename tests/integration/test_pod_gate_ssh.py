@@ -159,6 +159,16 @@ def test_the_agent_is_turned_away_before_sshd_speaks(gate: Pod) -> None:
     assert "SSH" not in heard
 
 
+def test_tokens_are_for_the_agent_and_not_for_whoever_forwards_a_port(gate: Pod) -> None:
+    gate.start_agent("sleep", "1000")
+    gate.release()
+    gate.control("await-agent")
+    ask = "curl -sm 5 http://127.0.0.1:2224/"
+    assert gate.inside("agent", ask) == "computeMetadata/", "the control"
+    forwarded = subprocess.run(gate.in_network(*ask.split()), capture_output=True, text=True)
+    assert (forwarded.returncode != 0, forwarded.stdout) == (True, "")
+
+
 def test_planted_hooks_and_a_hostile_tmux_get_nothing_from_the_gate(gate: Pod) -> None:
     missing = gate.inside("gate", "command -v git tmux; true")
     assert missing == ""

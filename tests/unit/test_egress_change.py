@@ -33,6 +33,11 @@ def test_nobodys_policy_opens_a_pod_that_is_made() -> None:
         assert "check policies of others" in before(plan, step)
 
 
+def test_a_proxy_is_looked_for_once_the_session_is_known_to_use_it() -> None:
+    plan = start.on_kubernetes(Start(None, NOWHERE), Laptop(RECORD, True, NOWHERE))  # type: ignore[arg-type]
+    assert "reserve proxy address" in before(plan, "roll out proxy")
+
+
 @pytest.mark.parametrize(
     ("step", "first"),
     [

@@ -178,7 +178,7 @@ def test_only_the_gate_can_give_leave() -> None:
     assert mounts(pod, "fence")["/run/gate"]["readOnly"] is True
     assert not mounts(pod, "gate")["/run/gate"].get("readOnly")
     for kind in ("startupProbe", "livenessProbe"):
-        assert containers(pod)["agent"][kind]["exec"]["command"] == ["/usr/bin/test", "-e", "/run/gate/leave"]
+        assert containers(pod)["agent"][kind]["exec"]["command"] == ["/opt/paude/bin/paude-pod", "has-leave"]
 
 
 def test_no_container_mounts_the_keys_of_another() -> None:

@@ -84,7 +84,7 @@ async def test_a_session_that_comes_while_a_proxy_goes_finds_its_policy(
     comes: bool, kinds: list[str], tmp_path: Path
 ) -> None:
     removed: list[str] = []
-    user = {"metadata": {"labels": {"paude.io/session": "other"}}}
+    user = {"metadata": {"labels": {"paude.io/session": "other", "paude.io/serves": "1"}}}
 
     def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
         if method == "DELETE":
@@ -97,6 +97,57 @@ async def test_a_session_that_comes_while_a_proxy_goes_finds_its_policy(
             assert await proxies.remove_unused(cluster, "1", within_s=5)
 
     assert removed[:4] == ["deployments", *kinds]
+
+
+@pytest.mark.parametrize("label", ["paude.io/serves", proxies.NEXT])
+async def test_a_proxy_that_somebody_wants_since_its_users_were_asked_for_is_not_deleted(
+    label: str, tmp_path: Path
+) -> None:
+    """A start, or a change of the list, that comes between the question and the deletion."""
+    versions, refused, services = ["1"], [], []
+
+    def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
+        if method == "DELETE":
+            services.append({"metadata": {"labels": {"paude.io/session": "other", label: "1"}}})
+            versions.append("2")
+            if body["preconditions"]["resourceVersion"] != versions[-1]:
+                refused.append(path)
+                return 409, {"kind": "Status", "reason": "Conflict", "message": "it was changed"}
+        items = services if "/services" in path else []
+        return 200, {**VERSION, "items": items, "metadata": {"resourceVersion": versions[-1]}}
+
+    with serving(answer) as url:
+        async with connection(url, tmp_path) as cluster:
+            assert not await proxies.remove_unused(cluster, "1")
+
+    assert len(refused) == 1
+
+
+async def test_a_proxy_that_is_deleted_while_it_is_waited_for_is_made_again(tmp_path: Path) -> None:
+    """What a deletion tells last is how the proxy was: up."""
+    made: list[str] = []
+    up = {"availableReplicas": 1, "updatedReplicas": 1}
+
+    def deployment(status: dict[str, int]) -> dict[str, Any]:
+        return {"metadata": {"name": "paude-proxy", "resourceVersion": "1"}, "status": status}
+
+    def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
+        if method == "POST":
+            made.append(body["kind"])
+            return 201, body
+        again = made.count("Deployment") > 1
+        if "watch=true" in path and "/deployments" in path:
+            return 200, {"type": "DELETED", "object": deployment(up)}
+        items = [deployment(up if again else {})] if "/deployments" in path else []
+        return 200, {**VERSION, "items": items, "metadata": {"resourceVersion": "1"}}
+
+    source = proxies.Source("registry.test/paude-proxy:1")
+    with serving(answer) as url:
+        async with connection(url, tmp_path) as cluster:
+            namespace = Namespace(cluster, "work", ids_assigned=False)
+            await proxies.roll_out(namespace, Allowlist(("a.test",)), Company(), source)
+
+    assert made.count("Deployment") == 2
 
 
 async def test_finding_openshifts_registry_takes_no_right_that_is_not_asked_for(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paude.errors import NameTaken, PaudeError, SettingsError, UsageError
+from paude.errors import NameTaken, NotFound, PaudeError, SettingsError, UsageError
 from paude.sessions import records
 from paude.sessions.records import Record, Unreadable
 from paude.settings import Paths
@@ -198,6 +198,32 @@ def test_the_lock_is_free_after_an_error(paths: Paths) -> None:
         raise PaudeError("boom")
 
     with records.locked(paths, "one"):
+        pass
+
+
+def test_under_the_lock_a_record_is_as_it_is_now_and_not_as_it_was_read(paths: Paths) -> None:
+    before = record(committed=False, hosts=("a.test",))
+    records.save(paths, dataclasses.replace(before, committed=True, hosts=("b.test",)))
+
+    with records.held(paths, before) as current:
+        assert (current.committed, current.hosts) == (True, ("b.test",))
+        with pytest.raises(NameTaken), records.held(paths, before):
+            pass
+
+
+@pytest.mark.parametrize("now", [None, "fedcba9876543210"], ids=["nobody", "another session"])
+def test_a_session_that_was_ended_meanwhile_is_not_acted_upon(paths: Paths, now: str | None) -> None:
+    if now is not None:
+        records.save(paths, record(uid=now))
+
+    with pytest.raises(NotFound), records.held(paths, record()):
+        pass
+
+
+def test_a_record_that_was_damaged_meanwhile_is_told(paths: Paths) -> None:
+    written(paths, "one", b"{")
+
+    with pytest.raises(SettingsError), records.held(paths, record()):
         pass
 
 

@@ -90,9 +90,9 @@ async def _stop_one(
     from paude.sessions import records
 
     keep_workspace = keep_workspace and record.volume == "claim"
-    with records.locked(paths, record.name):
+    with records.held(paths, record) as current:
         losses = await stop_session(
-            record, paths, display.opener(kind), keep_volume=keep_workspace, discard=discard, limit_s=limit
+            current, paths, display.opener(kind), keep_volume=keep_workspace, discard=discard, limit_s=limit
         )
     if losses and not discard:
         raise WorkWouldBeLost(

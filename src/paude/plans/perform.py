@@ -155,15 +155,15 @@ async def change_list(
     """
     from paude.plans import allow
 
-    with records.locked(paths, record.name):
-        if record.backend == PODMAN:
+    with records.held(paths, record) as current:
+        if current.backend == PODMAN:
             from paude.backends.podman.wall import Change as PodmanChange
 
-            here = PodmanChange(record, paths, add, remove)
+            here = PodmanChange(current, paths, add, remove)
             return await _changed(allow.on_podman(here), here, display, limit_s)
         from paude.backends.kubernetes.wall import Change
 
-        there = Change(record, paths, add, remove)
+        there = Change(current, paths, add, remove)
         return await _changed(allow.on_kubernetes(there), there, display, limit_s)
 
 
@@ -180,8 +180,8 @@ async def refresh_credentials(
     record: Record, paths: Paths, gift: Gift, display: OpenDisplay, *, limit_s: float
 ) -> None:
     """Give a session other credentials while it runs; the command may be repeated. Raises StepFailed or TimedOut."""
-    with records.locked(paths, record.name):
-        plan = _refresh_plan(record, paths, gift)
+    with records.held(paths, record) as current:
+        plan = _refresh_plan(current, paths, gift)
         with display(plan) as emit:
             async with committed(plan, Recorder(emit), limit_s):
                 pass

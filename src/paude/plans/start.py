@@ -44,7 +44,7 @@ def on_kubernetes(k: Start, laptop: Laptop, *, firewall: bool = False) -> Plan:
     policy = plan.step(k.apply_session_policy, anchor, baseline, address)
     pull = plan.step(k.find_pull_secret, anchor, registry)
     proxy_image = plan.step(k.push_proxy_image, registry)
-    proxy = plan.step(k.roll_out_proxy, namespace, proxy_image, pull)
+    proxy = plan.step(k.roll_out_proxy, namespace, proxy_image, pull, after=[address])
 
     # The pod: its gate and its fence start, the agent waits for its leave.
     gate_image = plan.step(k.push_gate_image, registry)

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from paude.errors import NameTaken, PaudeError, SettingsError
+from paude.errors import NameTaken, NotFound, PaudeError, SettingsError
 from paude.sessions.names import validate
 from paude.settings import Paths
 
@@ -177,6 +177,22 @@ def locked(paths: Paths, name: str) -> Iterator[None]:
     """
     with _held(paths.state / "locks" / validate(name), f"session {name}", "wait for it and try again"):
         yield
+
+
+@contextlib.contextmanager
+def held(paths: Paths, record: Record) -> Iterator[Record]:
+    """Lock the session of a record that was read before, and give its record as it is now.
+
+    Whoever had the lock meanwhile may have changed it, or ended the session. Raises NameTaken at once when somebody
+    has the lock, NotFound when the session is not there any more, SettingsError when its record cannot be used.
+    """
+    with locked(paths, record.name):
+        found = load(paths, record.name)
+        if isinstance(found, Unreadable):
+            raise found.error()
+        if found is None or found.uid != record.uid:
+            raise NotFound(f"the session {record.name} was ended meanwhile", hint="`paude sessions` shows those left")
+        yield found
 
 
 @contextlib.contextmanager

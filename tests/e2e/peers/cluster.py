@@ -95,9 +95,9 @@ def _eviction(name: str) -> str:
     return str(path)
 
 
-def kill_first_processes(name: str) -> list[int]:
-    """SIGKILL to the first process of each of the session's containers, from the node; gives whom it hit."""
-    hit = []
+def first_processes(name: str) -> dict[str, int]:
+    """The first process of the session's gate and of its agent, as the node numbers them."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -107,6 +107,14 @@ def kill_first_processes(name: str) -> list[int]:
         except OSError:
             continue
         if f"PAUDE_SESSION={name}".encode() in environment and len(inner) > 1 and inner[-1] == "1":
-            os.kill(int(entry.name), signal.SIGKILL)
-            hit.append(int(entry.name))
+            gate = any(one.startswith(b"PAUDE_SESSION_UID=") for one in environment)
+            found["gate" if gate else "agent"] = int(entry.name)
+    return found
+
+
+def kill_first_processes(name: str) -> list[int]:
+    """SIGKILL to the first process of each of the session's containers, from the node; gives whom it hit."""
+    hit = list(first_processes(name).values())
+    for pid in hit:
+        os.kill(pid, signal.SIGKILL)
     return hit

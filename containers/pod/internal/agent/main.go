@@ -14,6 +14,7 @@ import (
 	"paude/pod/internal/await"
 	"paude/pod/internal/children"
 	"paude/pod/internal/given"
+	"paude/pod/internal/lease"
 	"paude/pod/internal/life"
 	"paude/pod/internal/mark"
 	"paude/pod/internal/passwd"
@@ -49,7 +50,7 @@ func Main(arguments []string) int {
 	if err != nil {
 		return say.Fatal("%v", err)
 	}
-	if await.File(ctx, paths.Run, paths.Leave) != nil {
+	if await.Until(ctx, paths.Run, lease.Holds) != nil {
 		return 0
 	}
 	say.Line("leave is there")
@@ -66,6 +67,8 @@ func Main(arguments []string) int {
 	// Now that nobody else is left who could write there: those who see only the pod's status learn why.
 	if reason, parked := mark.Read(paths.Parked); parked && !mark.Exists(paths.Leave) {
 		say.LastWords("parked: " + reason)
+	} else if mark.Exists(paths.Leave) && !lease.Holds() {
+		say.LastWords("parked: the gate has not looked at the fence for too long; `paude logs -c gate` may say why")
 	}
 	return 0
 }
@@ -89,11 +92,11 @@ func prepare() error {
 	return passwd.Write(paths.AgentHome, shell)
 }
 
-// whileLeave gives a context that ends when leave goes, at the latest.
+// whileLeave gives a context that ends when leave goes or is over, at the latest.
 func whileLeave(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
-		_ = await.NoFile(ctx, paths.Run, paths.Leave)
+		_ = await.Until(ctx, paths.Run, func() bool { return !lease.Holds() })
 		cancel()
 	}()
 	return ctx, cancel

@@ -36,11 +36,6 @@ func File(ctx context.Context, directory, path string) error {
 	return Until(ctx, directory, func() bool { return exists(path) })
 }
 
-// NoFile returns when there is none.
-func NoFile(ctx context.Context, directory, path string) error {
-	return Until(ctx, directory, func() bool { return !exists(path) })
-}
-
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil

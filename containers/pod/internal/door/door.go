@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"paude/pod/internal/owner"
 	"paude/pod/internal/say"
 )
 
@@ -70,9 +71,6 @@ func refuse(connection *net.TCPConn) {
 // welcome tells whether the other end belongs to somebody else than this user. Where the kernel does not say, sshd
 // decides alone.
 func welcome(connection *net.TCPConn) bool {
-	owner, err := ownerOf(connection.RemoteAddr().(*net.TCPAddr), connection.LocalAddr().(*net.TCPAddr))
-	if err != nil {
-		return true
-	}
-	return !owner.gone && owner.uid != uint32(os.Getuid())
+	found := owner.Of(connection)
+	return found == owner.Other || found == owner.Untold
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"paude/pod/internal/lease"
 	"paude/pod/internal/mark"
 	"paude/pod/internal/paths"
 	"paude/pod/internal/say"
@@ -61,7 +62,7 @@ func (s *State) lived(now time.Time, busy bool) {
 func (s *State) due(now time.Time, busy bool) (park, warning string) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	running := mark.Exists(paths.Leave)
+	running := lease.Holds()
 	if busy || !running {
 		s.life.Busy = now
 	}
@@ -83,7 +84,7 @@ func (s *State) begins() {
 
 func (s *State) lifeSoFar() Life {
 	told := Life{IdleLimit: s.life.Idle.Seconds(), AgeLimit: s.life.Age.Seconds()}
-	if mark.Exists(paths.Leave) && s.life.Any() {
+	if lease.Holds() && s.life.Any() {
 		now := time.Now()
 		told.Idle, told.Age = now.Sub(s.life.Busy).Seconds(), now.Sub(s.life.Begun).Seconds()
 	}

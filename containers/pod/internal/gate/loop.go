@@ -7,18 +7,18 @@ import (
 	"time"
 
 	"paude/pod/internal/fence"
+	"paude/pod/internal/lease"
 	"paude/pod/internal/mark"
 	"paude/pod/internal/paths"
 	"paude/pod/internal/say"
 )
 
 const (
-	interval   = 60 * time.Second // unless PAUDE_FENCE_INTERVAL says otherwise
 	firstPause = 300 * time.Millisecond
 	lastPause  = 15 * time.Second
 )
 
-// watchFence makes rounds for as long as the gate lives: quickly until the fence is clean, then each minute.
+// watchFence makes rounds for as long as the gate lives: quickly until the fence is clean, then in time for leave.
 func watchFence(ctx context.Context, settings fence.Settings, state *State) {
 	// A gate that was started again beside a running agent has nothing to wait for.
 	judge := fence.NewJudge(mark.Exists(paths.Leave))
@@ -57,11 +57,26 @@ func publish(verdict fence.Verdict, state *State, before string) {
 	state.Judged(verdict)
 }
 
+// calmInterval is shorter where PAUDE_FENCE_INTERVAL says so; with a longer one leave would be over before the next round.
 func calmInterval() time.Duration {
 	if given, err := time.ParseDuration(os.Getenv("PAUDE_FENCE_INTERVAL")); err == nil && given > 0 {
-		return given
+		return min(given, lease.Renewal)
 	}
-	return interval
+	return lease.Renewal
+}
+
+// keepLeave renews it where there is no fence to look at: an agent whose gate is gone has no limits either.
+func keepLeave(ctx context.Context, state *State) {
+	ticker := time.NewTicker(lease.Renewal)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			state.Kept()
+		}
+	}
 }
 
 func nextPause(pause, calm time.Duration, state, before string) time.Duration {

@@ -47,7 +47,9 @@ func Main([]string) int {
 		state.Unattended(err)
 		return say.Fatal("%v", err)
 	}
-	if !settings.Off {
+	if settings.Off {
+		go keepLeave(ctx, state)
+	} else {
 		go watchFence(ctx, settings, state)
 	}
 	if state.life.Any() {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"paude/pod/internal/fence"
+	"paude/pod/internal/lease"
 	"paude/pod/internal/life"
 	"paude/pod/internal/mark"
 	"paude/pod/internal/metadata"
@@ -48,6 +49,7 @@ type State struct {
 	released bool
 	unproven int
 	verdict  fence.Verdict
+	looked   lease.Moment // when the fence was looked at last; 0 by this gate never
 	changed  chan struct{} // closed, and replaced, at every change
 	keeper   *metadata.Keeper
 	life     life.Judge
@@ -77,8 +79,11 @@ func newState(keeper *metadata.Keeper) *State {
 	} else {
 		_ = mark.Remove(paths.ImageReady)
 	}
-	if mark.Exists(paths.Leave) { // a gate that was started again beside a running agent
+	if lease.Holds() { // a gate that was started again beside a running agent
 		state.begins()
+	}
+	if state.fenceOff {
+		state.looked = lease.Now()
 	}
 	state.decide()
 	return state
@@ -88,7 +93,7 @@ func newState(keeper *metadata.Keeper) *State {
 func (s *State) Judged(verdict fence.Verdict) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.verdict = verdict
+	s.verdict, s.looked = verdict, lease.Now()
 	s.unproven++
 	if verdict.State != fence.Unknown {
 		s.unproven = 0
@@ -97,8 +102,17 @@ func (s *State) Judged(verdict fence.Verdict) {
 	s.tellAll()
 }
 
+// Kept says that the gate is there, where there is no fence.
+func (s *State) Kept() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.looked = lease.Now()
+	s.decide()
+}
+
 // decide gives or takes leave; the caller holds the lock. What is not known takes nothing away: an agent that works
-// is not stopped because the proxy is being replaced.
+// is not stopped because the proxy is being replaced. But a gate that has not looked yet renews nothing either: one that
+// ends again and again would keep an agent that nobody guards.
 func (s *State) decide() {
 	switch {
 	case !s.seeded || !s.released:
@@ -109,20 +123,24 @@ func (s *State) decide() {
 		s.takeLeave("the fence is open: " + s.verdict.Way())
 	case s.unproven >= unprovenLimit:
 		s.takeLeave("the fence cannot be proven: probes fail inside the pod")
+	case s.looked != 0 && lease.Holds():
+		s.giveLeave()
 	}
 }
 
 func (s *State) giveLeave() {
-	if mark.Exists(paths.Leave) {
-		return
+	held := lease.Holds()
+	if !held {
+		s.begins()
+		_ = os.Remove(paths.Parked)
 	}
-	s.begins()
-	_ = os.Remove(paths.Parked)
-	if err := mark.Put(paths.Leave, s.session+"\n", false); err != nil {
+	if err := lease.Give(s.session, s.looked); err != nil {
 		say.Line("leave cannot be given: %v", err)
 		return
 	}
-	say.Line("leave given")
+	if !held {
+		say.Line("leave given")
+	}
 }
 
 func (s *State) takeLeave(reason string) {
@@ -133,7 +151,7 @@ func (s *State) takeLeave(reason string) {
 		_ = mark.Put(paths.Parked, reason, false)
 	}
 	_ = os.Remove(paths.Warning)
-	if err := os.Remove(paths.Leave); err != nil {
+	if err := lease.Take(); err != nil {
 		say.Line("leave cannot be taken away: %v", err)
 		return
 	}
@@ -224,7 +242,7 @@ func (s *State) Status() Status {
 	parked, _ := mark.Read(paths.Parked)
 	return Status{
 		Session: s.session, UID: uid, Seeded: s.seeded, Released: s.released,
-		Leave: mark.Exists(paths.Leave), ImageReady: mark.Exists(paths.ImageReady), Parked: parked,
+		Leave: lease.Holds(), ImageReady: mark.Exists(paths.ImageReady), Parked: parked,
 		Fence: s.verdict, Volume: space(), History: mark.Exists(paths.Bundle), Credentials: credentials,
 		Life: s.lifeSoFar(),
 	}

@@ -207,11 +207,18 @@ class Cluster:
         assert answer is not None
         return answer
 
-    async def delete(self, kind: str, name: str, *, uid: str | None = None, grace_s: int | None = None) -> bool:
-        """Delete, if it is there and (where given) is the object with this uid; False when there was none."""
+    async def delete(
+        self, kind: str, name: str, *, uid: str | None = None, version: str | None = None, grace_s: int | None = None
+    ) -> bool:
+        """Delete, if it is there; False when there was none.
+
+        Raises status.Conflict when it is not the object with this uid, or was changed since this resourceVersion.
+        """
         options: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         if uid is not None:
             options["preconditions"] = {"uid": uid}
+        if version is not None:
+            options.setdefault("preconditions", {})["resourceVersion"] = version
         if grace_s is not None:
             options["gracePeriodSeconds"] = grace_s
         gone = await self._object("DELETE", kind, name, doing=f"delete {kind} {name}", body=options, missing=True)

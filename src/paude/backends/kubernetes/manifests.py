@@ -19,7 +19,6 @@ from paude.settings.table import Lifecycle, Pod, Proxy, ProxyLimits, ProxyReques
 Object = dict[str, Any]
 
 FIXED_ID = 10001  # user, group and volume group where the cluster does not assign them
-LEAVE = "/run/gate/leave"
 SECRETS = "/run/secrets/paude"
 POD_PROGRAM = "/opt/paude/bin/paude-pod"
 _PARTS = ("requests", "limits")
@@ -370,7 +369,7 @@ def _gate_environment(spec: PodSpec) -> list[Object]:
 
 
 def _agent(spec: PodSpec) -> Object:
-    has_leave: Object = {"exec": {"command": ["/usr/bin/test", "-e", LEAVE]}, "timeoutSeconds": 5}
+    has_leave: Object = {"exec": {"command": [POD_PROGRAM, "has-leave"]}, "timeoutSeconds": 5}
     return {
         "name": "agent",
         "image": spec.agent_image,

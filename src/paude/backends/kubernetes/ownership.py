@@ -7,6 +7,7 @@ only an object that carries our uid is then brought up to date, and only such a 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
@@ -14,7 +15,7 @@ import anyio
 from paude.backends.kubernetes.cluster import Cluster
 from paude.backends.kubernetes.manifests import Object
 from paude.backends.kubernetes.status import Conflict
-from paude.errors import NameTaken
+from paude.errors import NameTaken, NotFound
 
 UID = "paude.io/session-uid"
 _TRIES = 4
@@ -60,23 +61,23 @@ async def _update(cluster: Cluster, obj: Object) -> Made | None:
 
 async def ensure_shared(cluster: Cluster, obj: Object) -> Made:
     """Create an object that sessions share (baseline, proxy), or bring paude's own one up to date."""
-    present: Object | None = None
+    kind, name = obj["kind"], obj["metadata"]["name"]
     for _ in range(_TRIES):
         try:
             return Made(await cluster.create(obj), created=True)
         except Conflict:
-            present = await cluster.get(obj["kind"], obj["metadata"]["name"])
-            if present is not None:
-                break
-    if present is None:
-        return Made(await cluster.create(obj), created=True)
-    labels = present["metadata"].get("labels") or {}
-    if labels.get("app.kubernetes.io/managed-by") != "paude":
-        name = obj["metadata"]["name"]
-        raise NameTaken(f"{obj['kind']} {name} exists and is not paude's", hint="remove it, or use another namespace")
-    if present.get("immutable"):
-        return Made(present, created=False)
-    return Made(await cluster.apply(obj), created=False)
+            present = await cluster.get(kind, name)
+        if present is None:
+            continue
+        labels = present["metadata"].get("labels") or {}
+        if labels.get("app.kubernetes.io/managed-by") != "paude":
+            raise NameTaken(f"{kind} {name} exists and is not paude's", hint="remove it, or use another namespace")
+        if not present.get("immutable"):
+            return Made(await cluster.apply(obj), created=False)
+        with suppress(NotFound):  # somebody took it away meanwhile
+            notes = {"annotations": obj["metadata"].get("annotations") or {}}
+            return Made(await cluster.merge(kind, name, {"metadata": notes}), created=False)
+    return Made(await cluster.create(obj), created=True)
 
 
 async def remove(cluster: Cluster, kind: str, name: str, uid: str, *, grace_s: int | None = None) -> bool:

@@ -108,23 +108,30 @@ def _when(event: Object) -> float:
         return 0.0
 
 
-async def until_available(cluster: Cluster, wanted: Object) -> None:
-    """Return when the Deployment has a ready pod; raise the reason when its pod cannot come up.
+async def until_available(cluster: Cluster, wanted: Object) -> bool:
+    """Return when the Deployment has a ready pod, False when it was deleted meanwhile.
 
-    Pods of an earlier template do not count: what they fail at may be what this one mends.
+    Raises the reason when its pod cannot come up. Pods of an earlier template do not count: what they fail at may be
+    what this one mends.
     """
     deployment = str(wanted["metadata"]["name"])
     template = _pulled(wanted["spec"]["template"])
-    found: list[PaudeError | None] = []
+    found: list[PaudeError | bool] = []
 
     async with anyio.create_task_group() as tasks:
 
         async def follow_deployment() -> None:
+            told = False
             async for change in cluster.watch("Deployment", name=deployment):
-                up = change.type != "LISTED" and _is_available(change.object)
-                failure = None if up else reasons.deployment_failure(change.object)
-                if up or failure:
-                    found.append(failure)
+                if change.type == "LISTED" and told:
+                    told = False  # a watch that is taken up again tells it anew
+                    continue
+                told = told or change.type == "ADDED"
+                gone = change.type in {"LISTED", "DELETED"}
+                up = not gone and _is_available(change.object)
+                failure = None if gone or up else reasons.deployment_failure(change.object)
+                if gone or up or failure:
+                    found.append(failure or up)
                     tasks.cancel_scope.cancel()
                     return
 
@@ -141,8 +148,10 @@ async def until_available(cluster: Cluster, wanted: Object) -> None:
         tasks.start_soon(follow_deployment)
         tasks.start_soon(follow_pods)
 
-    if found and found[0] is not None:
-        raise found[0]
+    outcome = found[0]
+    if isinstance(outcome, PaudeError):
+        raise outcome
+    return outcome
 
 
 def _is_available(deployment: Object) -> bool:

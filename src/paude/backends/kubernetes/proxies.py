@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,11 +14,18 @@ import anyio
 from paude.backends.kubernetes import firewalls, manifests, ownership, pods, pull
 from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.namespaces import Namespace
+from paude.backends.kubernetes.status import Conflict
 from paude.egress import policies, squid
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.errors import NotFound, PaudeError
 from paude.settings import Settings
+
+WANTED = "paude.io/wanted"
+"""An annotation of a proxy's parts, written anew by whoever is about to use it."""
+NEXT = "paude.io/next"
+"""A label of a session's Service: the list that it is about to lead to."""
+_TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -36,16 +45,33 @@ class Source:
 
 
 async def roll_out(namespace: Namespace, allowlist: Allowlist, company: Company, source: Source) -> None:
-    """The proxy of a list, ready; one that is there already is found warm."""
+    """The proxy of a list, ready; one that is there already is found warm.
+
+    The caller's Service names the list already: whoever takes unused proxies away at this moment leaves this one, or
+    it is made again.
+    """
     digest = squid.identity(allowlist, squid.Options.of(company))
     made = objects(namespace.name, allowlist, company, source, ids_assigned=namespace.ids_assigned)
-    if source.login is not None:
-        # Before the pod: a kubelet that does not find it pulls without, and a refused pull ends the start.
-        await ownership.ensure_shared(namespace.cluster, pull.proxy_secret(digest, source.login))
-    async with anyio.create_task_group() as tasks:
-        for obj in made:
-            tasks.start_soon(ownership.ensure_shared, namespace.cluster, obj)
-    await pods.until_available(namespace.cluster, made[-1])
+    for _ in range(_TRIES):
+        if source.login is not None:
+            # Before the pod: a kubelet that does not find it pulls without, and a refused pull ends the start.
+            await _ensure(namespace.cluster, pull.proxy_secret(digest, source.login))
+        async with anyio.create_task_group() as tasks:
+            for obj in made:
+                tasks.start_soon(_ensure, namespace.cluster, obj)
+        if await pods.until_available(namespace.cluster, made[-1]):
+            return
+    raise PaudeError(
+        f"the proxy {manifests.proxy_name(digest)} is deleted again and again",
+        why="something else in the namespace takes it away",
+        hint="try again",
+    )
+
+
+async def _ensure(cluster: Cluster, obj: Object) -> None:
+    """A part of a proxy, marked anew: whoever had found it unused before cannot delete it any more."""
+    meta = {**obj["metadata"], "annotations": {WANTED: secrets.token_hex(8)}}
+    await ownership.ensure_shared(cluster, {**obj, "metadata": meta})
 
 
 def objects(
@@ -105,9 +131,11 @@ async def pod_address(cluster: Cluster, digest: str) -> str:
 
 
 async def users(cluster: Cluster, digest: str) -> list[str]:
-    """The sessions whose address leads to it."""
-    services = await cluster.list("Service", f"paude.io/serves={digest}")
-    return sorted(str(service["metadata"]["labels"].get("paude.io/session", "")) for service in services)
+    """The sessions whose address leads to it, or is about to."""
+    services = await cluster.list("Service", "app.kubernetes.io/managed-by=paude,app.kubernetes.io/component=proxy")
+    labels: list[dict[str, str]] = [service["metadata"]["labels"] for service in services]
+    using = [one for one in labels if digest in (one.get("paude.io/serves"), one.get(NEXT))]
+    return sorted(one.get("paude.io/session", "") for one in using)
 
 
 async def remove_unused(cluster: Cluster, digest: str, *, within_s: float | None = None, leaving: str = "") -> bool:
@@ -115,21 +143,38 @@ async def remove_unused(cluster: Cluster, digest: str, *, within_s: float | None
 
     With `within_s` it returns when the proxy's pods, and so the tunnels through them, have gone.
     """
-    if not digest or set(await users(cluster, digest)) - {leaving}:
+    if not digest:
         return False
-    there = await pods_of(cluster, digest)
     name = manifests.proxy_name(digest)
-    await cluster.delete("Deployment", name)
+    there = await pods_of(cluster, digest)
+    if not await _removed(cluster, "Deployment", name, digest, leaving):
+        return False
     if within_s is not None:
         await _gone(cluster, there, within_s)
-    if set(await users(cluster, digest)) - {leaving}:
-        return True  # another session came meanwhile: its proxy has the same policy and settings
-    for kind in ("ConfigMap", "NetworkPolicy"):
-        await cluster.delete(kind, name)
-    await cluster.delete("Secret", manifests.proxy_pull_secret(digest))
+    for kind, part in (("ConfigMap", name), ("NetworkPolicy", name), ("Secret", manifests.proxy_pull_secret(digest))):
+        if not await _removed(cluster, kind, part, digest, leaving):
+            return True  # another session came meanwhile: its proxy has the same policy and settings
     if not await cluster.list("Deployment", "paude.io/role=proxy"):
         await firewalls.remove(cluster)
     return True
+
+
+async def _removed(cluster: Cluster, kind: str, name: str, digest: str, leaving: str) -> bool:
+    """Delete a part of an unused proxy; False when a session uses it, also one that came at this very moment.
+
+    Such a one names the list in its Service first and marks every part then. So a part that is still as it was
+    before the Services were asked is nobody's.
+    """
+    for _ in range(_TRIES):
+        present = await cluster.get(kind, name)
+        if set(await users(cluster, digest)) - {leaving}:
+            return False
+        if present is None:
+            return True
+        with suppress(Conflict):  # marked, or only its status changed
+            await cluster.delete(kind, name, version=str(present["metadata"]["resourceVersion"]))
+            return True
+    return False
 
 
 async def start_anew(cluster: Cluster, digest: str, *, within_s: float) -> None:

@@ -146,6 +146,8 @@ class Change:
         if self.idle(now):
             return ""
         namespace = await namespaces.ensure(now.cluster, create=False)
+        wanted = {"metadata": {"labels": {proxies.NEXT: self.digest(now)}}}
+        await now.cluster.merge("Service", manifests.resource_name(self.record.name, "proxy"), wanted)
         source = await proxies.source_of(now.cluster, now.serves)
         await proxies.roll_out(namespace, self.wanted(now), now.company, source)
         return await proxies.pod_address(now.cluster, self.digest(now))
@@ -165,7 +167,7 @@ class Change:
             return
         digest = self.digest(now)
         patch = {
-            "metadata": {"labels": {"paude.io/serves": digest}},
+            "metadata": {"labels": {"paude.io/serves": digest, proxies.NEXT: None}},
             "spec": {"selector": {"paude.io/role": "proxy", "paude.io/allowlist": digest}},
         }
         await now.cluster.merge("Service", manifests.resource_name(self.record.name, "proxy"), patch)

@@ -1,4 +1,4 @@
-package door
+package owner
 
 import (
 	"net"
@@ -25,18 +25,18 @@ func pair(t *testing.T) (client, server *net.TCPConn) {
 	return dialled.(*net.TCPConn), accepted.(*net.TCPConn)
 }
 
-func TestTheOwnUserIsTurnedAway(t *testing.T) {
+func TestTheOwnUserIsKnown(t *testing.T) {
 	_, server := pair(t)
 	found, err := ownerOf(server.RemoteAddr().(*net.TCPAddr), server.LocalAddr().(*net.TCPAddr))
 	if err != nil || found.gone || found.uid != uint32(os.Getuid()) {
 		t.Fatalf("%+v, %v", found, err)
 	}
-	if welcome(server) {
-		t.Fatal("this very process was let in")
+	if Of(server) != Own {
+		t.Fatal("this very process is not known")
 	}
 }
 
-func TestOneWhoHungUpIsTurnedAway(t *testing.T) {
+func TestOneWhoHungUpIsNoOwner(t *testing.T) {
 	for name, linger := range map[string]int{"in peace": -1, "by reset": 0} {
 		t.Run(name, func(t *testing.T) {
 			client, server := pair(t)
@@ -45,7 +45,7 @@ func TestOneWhoHungUpIsTurnedAway(t *testing.T) {
 			}
 			client.Close()
 			found, err := ownerOf(server.RemoteAddr().(*net.TCPAddr), server.LocalAddr().(*net.TCPAddr))
-			if err != nil || !found.gone {
+			if err != nil || !found.gone || Of(server) != Gone {
 				t.Fatalf("%+v, %v", found, err)
 			}
 		})

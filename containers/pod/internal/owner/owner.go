@@ -1,9 +1,12 @@
-package door
+// Package owner finds whose connection it is that came over loopback: the agent's and the gate's user are one, and a
+// port-forward comes from the node's side, which is another's.
+package owner
 
 import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +43,31 @@ const (
 type owner struct {
 	uid  uint32
 	gone bool // the process has closed it already
+}
+
+// Kind is what is known of who stands at the other end.
+type Kind int
+
+const (
+	Untold Kind = iota // the kernel does not say
+	Gone               // hung up already
+	Own                // this very user: the agent, or the gate itself
+	Other              // somebody else: who came from the node's side
+)
+
+// Of tells who stands at the other end of a connection.
+func Of(connection *net.TCPConn) Kind {
+	found, err := ownerOf(connection.RemoteAddr().(*net.TCPAddr), connection.LocalAddr().(*net.TCPAddr))
+	switch {
+	case err != nil:
+		return Untold
+	case found.gone:
+		return Gone
+	case found.uid == uint32(os.Getuid()):
+		return Own
+	default:
+		return Other
+	}
 }
 
 var errUnknown = errors.New("the kernel does not tell whose socket it is")
