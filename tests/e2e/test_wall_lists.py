@@ -130,9 +130,11 @@ def test_what_is_allowed_is_shown_with_its_risks(pair: tuple[Walled, Walled]) ->
     mine, _ = pair
     done = mine.laptop.paude("allow", "*.wild.test", mine.name)
     assert "warning: *.wild.test allows every name below wild.test" in done.stderr
+    (mine.laptop.home / ".npmrc").write_text("registry=https://allowed.test/\n")
     facts = json.loads(mine.laptop.paude("egress", "show", mine.name, "-o", "json").stdout)
     assert "*.wild.test" in facts["hosts"]
     assert any("wild.test" in warning for warning in facts["warnings"])
+    assert any("allowed.test is a package registry (npm): whoever may" in warning for warning in facts["warnings"])
     assert mine.arrives("a.wild.test")
     mine.laptop.paude("deny", "*.wild.test", mine.name)
     assert not mine.arrives("a.wild.test")

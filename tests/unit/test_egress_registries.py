@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from paude.egress import registries
+from paude.egress.allowlist import Allowlist
 from paude.egress.registries import Registry
 
 FILES = {
@@ -94,6 +95,18 @@ async def test_damaged_files_are_passed_over(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"\xff\xfe[[[<<<= https://\n" * 3)
     assert await registries.configured({"PATH": "/nonexistent"}, tmp_path) == ()
+
+
+async def test_what_is_on_a_list_and_a_registry_of_the_users_is_marked(home: Path) -> None:
+    found = await registries.configured({"CORP": "own.corp.test", "PATH": "/nonexistent"}, home)
+    on_list = {one.host for one in found if not one.why_not}
+    listed = Allowlist(("api.test", *on_list))
+    marked = registries.risks(found, listed)
+    assert {line.split()[0] for line in marked} == on_list
+    assert all("can carry data out" in line for line in marked)
+    assert registries.risks(found, Allowlist(("api.test",))) == ()
+    wide = registries.risks([registries.Registry("npm", "npm.corp.test", "x")], Allowlist(("*.corp.test",)))
+    assert [line.split()[0] for line in wide] == ["npm.corp.test"]
 
 
 def test_no_registry_is_known_by_name_here() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -47,18 +49,28 @@ def show(name: options.Name = None, output: printed.Listing = "text") -> None:
 
 
 async def _facts(name: str | None) -> dict[str, Any]:
+    import anyio
+
     from paude.cli.choose import record_of
+    from paude.egress import registries
     from paude.plans.egress import egress as found
     from paude.settings import Paths
 
     paths = Paths.from_environment()
     record = record_of(name, paths)
-    now = await found(record, paths)
+    configured: list[registries.Registry] = []
+
+    async def ask_clients() -> None:
+        configured.extend(await registries.configured(os.environ, Path.home()))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask_clients)
+        now = await found(record, paths)
     return {
         "schema": 1,
         "session": record.name,
         "hosts": list(now.allowlist.hosts),
-        "warnings": list(now.allowlist.warnings),
+        "warnings": [*now.allowlist.warnings, *registries.risks(configured, now.allowlist)],
         "allowlist": now.serves,
         "proxy": now.proxy,
         "address": now.address,

@@ -21,6 +21,7 @@ import anyio
 
 from paude import process
 from paude.egress import hosts
+from paude.egress.allowlist import Allowlist
 from paude.errors import PaudeError, SettingsError
 
 RISK = "whoever may publish there can carry data out by it"
@@ -51,6 +52,15 @@ async def configured(environ: Mapping[str, str], home: Path) -> tuple[Registry, 
             if one is not None:
                 found.setdefault((client, one.host), one)
     return tuple(found.values())
+
+
+def risks(found: Iterable[Registry], allowed: Allowlist) -> tuple[str, ...]:
+    """One line for each registry that the list lets through, however it came to be there."""
+    clients: dict[str, list[str]] = {}
+    for one in found:
+        if not one.why_not and allowed.allows(one.host):
+            clients.setdefault(one.host, []).append(one.client)
+    return tuple(f"{host} is a package registry ({', '.join(clients[host])}): {RISK}" for host in sorted(clients))
 
 
 def _registry(client: str, url: str, origin: str) -> Registry | None:
