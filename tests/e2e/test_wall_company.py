@@ -18,18 +18,6 @@ from world.client import World
 pytestmark = pytest.mark.cluster
 
 PODS = "10.78.0.0/20"
-# What a company may run: squid as it comes, open to everybody inside.
-PARENT = """\
-http_port 3128
-http_access allow all
-cache deny all
-access_log none
-cache_log /dev/stderr
-pid_filename none
-coredump_dir none
-visible_hostname parent
-shutdown_lifetime 0 seconds
-"""
 
 
 @dataclass(frozen=True)
@@ -55,7 +43,7 @@ def inside(shared_laptop: Laptop) -> Iterator[Inside]:
     world = World()
     with lab.lab() as outside:
         outside.may_reach(PODS)
-        with lab.proxy(outside, {"squid.conf": PARENT, "allowlist": "# 000000000000\n"}):
+        with lab.proxy(outside, lab.PARENT):
             workspace = shared_laptop.workspace("company")
             words = ["start", str(workspace), "--agent", "shell", "--detach", "--allow", "allowed.test"]
             words += ["--parent-proxy", f"http://{outside.address}:{lab.OUTER}", "--egress-ca", str(world.ca_path)]

@@ -24,24 +24,6 @@ pytestmark = [
 
 PRIVATE_HOST = "private.test=10.97.13.0/24"
 LIST = Allowlist(("allowed.test", "other.test", "private.test", "mixed.test", "loopback.test", "shared.test"))
-# What a company may run: squid as it comes, open to everybody inside, and with a cache of its own to look names up.
-PARENT = {
-    "squid.conf": "\n".join(
-        (
-            "http_port 3128",
-            "http_access allow all",
-            "access_log stdio:/dev/stdout",
-            "cache_log /dev/stderr",
-            "cache deny all",
-            "pid_filename none",
-            "coredump_dir none",
-            "visible_hostname parent",
-            "shutdown_lifetime 0 seconds",
-        )
-    )
-    + "\n",
-    "allowlist": "# 000000000000\n",
-}
 
 
 @dataclass(frozen=True)
@@ -54,7 +36,7 @@ class Behind:
 
 @pytest.fixture(scope="module")
 def behind(world: World) -> Iterator[Behind]:
-    with lab.lab() as inside, lab.lab() as outside, lab.proxy(outside, PARENT) as parent:
+    with lab.lab() as inside, lab.lab() as outside, lab.proxy(outside, lab.PARENT) as parent:
         inside.may_reach(outside.address)
         outside.may_reach(inside.address)
         company = Company.of(f"http://{outside.address}:{lab.OUTER}", [PRIVATE_HOST])

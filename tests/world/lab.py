@@ -26,6 +26,24 @@ ROOT = Path(__file__).resolve().parents[2]
 BASE = os.environ.get("PAUDE_TEST_BASE_IMAGE", "localhost/paude-base:bookworm")
 PROGRAM = ROOT / "src/paude/_artifacts/bin/linux_amd64/paude-pod"
 OUTER, CANARY = 3128, 3129
+# What a company may run: squid as it comes, open to everybody inside, and with a cache of its own to look names up.
+PARENT = {
+    "squid.conf": "\n".join(
+        (
+            "http_port 3128",
+            "http_access allow all",
+            "access_log stdio:/dev/stdout",
+            "cache_log /dev/stderr",
+            "cache deny all",
+            "pid_filename none",
+            "coredump_dir none",
+            "visible_hostname parent",
+            "shutdown_lifetime 0 seconds",
+        )
+    )
+    + "\n",
+    "allowlist": "# 000000000000\n",
+}
 WAIT_S = 20.0
 SETTLE_S = 0.15
 FILES = min(20_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
