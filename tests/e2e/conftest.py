@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from canaries import Planted
 from laptop import Admin, Laptop
 
 CHECKOUT = Path(__file__).parents[2]
@@ -77,8 +78,10 @@ def a_laptop(cluster_env: dict[str, str], cache_home: Path) -> Iterator[Laptop]:
     for directory in (state, runtime):
         directory.mkdir(mode=0o700)
     made = Laptop(home, state, env)
+    planted = Planted.on(made)
     try:
         yield made
+        planted.check(Admin(f"{cluster_env['PAUDE_TEST_STATE']}/admin.kubeconfig"))
     finally:
         made.paude("stop", "--all", "--discard", code=None)
         made.paude("supervisor", "stop", code=None)

@@ -3,55 +3,31 @@
 from __future__ import annotations
 
 import base64
-import json
+import gzip
 import secrets
 import subprocess
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from peers.cluster import in_container
 from peers.walled import Walled
 
+from canaries import KINDS, files_below, found, kubeconfig_key, processes, sinks
 from laptop import Admin, Laptop
 from world.client import World
 
 pytestmark = pytest.mark.cluster
 
 LOOK_S = 0.05
-KINDS = "all,configmaps,secrets,events,networkpolicies,persistentvolumeclaims"
-
-
-def forms(text: str) -> list[bytes]:
-    """How a string may look to somebody who hides it, or just sends it on."""
-    raw = text.encode()
-    shifted = (base64.b64encode(b"." * n + raw)[4:-4] for n in range(3))
-    base32 = base64.b32encode(raw).decode().rstrip("=")
-    return [
-        raw,
-        raw.hex().encode(),
-        base64.b64encode(raw).rstrip(b"="),
-        *shifted,
-        base32.encode(),
-        base32.lower().encode(),
-        base64.b85encode(raw),
-        "".join(f"%{byte:02x}" for byte in raw).encode(),
-        "".join(f"%{byte:02X}" for byte in raw).encode(),
-        raw[::-1],
-    ]
-
-
-def found(text: str, where: bytes) -> bool:
-    """Whether it is there in any form; dots do not hide it, for labels of names are joined by them."""
-    joined = where.replace(b".", b"")
-    return any(form in where or form in joined for form in forms(text))
 
 
 def test_the_search_finds_what_is_there() -> None:
     secret = secrets.token_hex(16)
+    packed = gzip.compress(f"a={secret}".encode())
     for disguise in (
         secret.encode(),
         secret.encode().hex().encode(),
@@ -60,6 +36,11 @@ def test_the_search_finds_what_is_there() -> None:
         base64.b32encode(secret.encode()).lower(),
         "".join(f"%{byte:02X}" for byte in secret.encode()).encode(),
         secret[::-1].encode(),
+        packed,
+        zlib.compress(secret.encode(), 1),
+        base64.b64encode(packed),
+        base64.urlsafe_b64encode(zlib.compress(f"before {secret} after".encode())),
+        packed.hex().encode(),
     ):
         assert found(secret, b"before " + disguise + b" after")
     assert not found(secret, secrets.token_hex(64).encode())
@@ -73,15 +54,9 @@ class Processes:
         self.in_pods: set[bytes] = set()
 
     def look(self) -> None:
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    self.arguments.add((entry / "cmdline").read_bytes())
-                    environment = (entry / "environ").read_bytes()
-                except OSError:
-                    continue
-                if b"PAUDE_SESSION=" in environment:
-                    self.in_pods.add(environment)
+        arguments, inside = processes()
+        self.arguments |= arguments
+        self.in_pods |= inside
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -100,26 +75,19 @@ class Processes:
             thread.join()
 
 
-def files_below(*roots: Path) -> Iterator[tuple[Path, bytes]]:
-    for root in roots:
-        for path in root.rglob("*"):
-            if path.is_file() and not path.is_symlink():
-                yield path, path.read_bytes()
-
-
 def test_no_canary_is_where_it_must_not_be(laptop: Laptop, kubectl: Admin) -> None:
     content, filename, environment, ignored = (secrets.token_hex(16) for _ in range(4))
-    login, token = "dev:token123", _token(laptop)
+    login, token = "dev:token123", kubeconfig_key(laptop)
     temporary = laptop.home / ".t"
     temporary.mkdir()
     laptop.env |= {"TMPDIR": str(temporary), "SOME_API_KEY": environment, "PYTHONUNBUFFERED": "1"}
     workspace = laptop.workspace("project", {"code.py": content, f"{filename}.txt": "x", ".env": f"KEY={ignored}"})
     (workspace / ".gitignore").write_text(".env\n")
     subprocess.run(["git", "init", "-q", str(workspace)], check=True)
-    world, processes = World(), Processes()
+    world, running = World(), Processes()
     before = world.seen()
 
-    with processes.watched():
+    with running.watched():
         name = laptop.start(workspace, "--allow", "allowed.test")
         session = Walled(laptop, world, name).prepare()
         assert session.arrives("allowed.test")
@@ -136,13 +104,11 @@ def test_no_canary_is_where_it_must_not_be(laptop: Laptop, kubectl: Admin) -> No
     # Where they belong they are: the controls of what follows.
     assert content in session.inside("cat code.py")
     assert f"{filename}.txt" in session.inside("ls")
-    assert any(name.encode() in words for words in processes.arguments)
-    assert any(name.encode() in words for words in processes.in_pods)
+    assert any(name.encode() in words for words in running.arguments)
+    assert any(name.encode() in words for words in running.in_pods)
 
-    after = world.seen()
-    sinks = json.dumps([after.questions[len(before.questions) :], after.requests[len(before.requests) :]]).encode()
-    sinks += json.dumps(after.heard[len(before.heard) :]).encode()
-    assert b"/" + session.mark.encode() in sinks
+    arrived = sinks(before, world.seen())
+    assert b"/" + session.mark.encode() in arrived
     objects = kubectl("get", KINDS, "-o", "json").encode()
     logs = "".join(
         kubectl("logs", f"paude-{name}-0", "-c", c, check=False) for c in ("gate", "fence", "agent")
@@ -153,11 +119,11 @@ def test_no_canary_is_where_it_must_not_be(laptop: Laptop, kubectl: Admin) -> No
     assert state
 
     for canary in (content, filename, environment, ignored, token, *keys):
-        assert not found(canary, sinks)
-        assert not any(found(canary, words) for words in processes.arguments if b"curl" not in words), canary
+        assert not found(canary, arrived)
+        assert not any(found(canary, words) for words in running.arguments if b"curl" not in words), canary
         assert not found(canary, logs)
     for canary in (environment, ignored, token):
-        assert not any(found(canary, words) for words in processes.in_pods), canary
+        assert not any(found(canary, words) for words in running.in_pods), canary
         assert not found(canary, objects)
         assert not found(canary, proxy_logs)
         assert canary not in session.inside("env; cat .env 2>&1; true")
@@ -165,15 +131,8 @@ def test_no_canary_is_where_it_must_not_be(laptop: Laptop, kubectl: Admin) -> No
         assert not found(canary, in_container(kubectl, name, "gate", "cat", "/proc/self/environ").encode())
     for canary in (content, filename):
         assert not found(canary, objects)
-    assert not any(found(login, words) for words in processes.arguments)
+    assert not any(found(login, words) for words in running.arguments)
     assert [path for path, data in state if found(login, data)] == []
     for key in keys:
         assert not found(key, session.inside("cat /etc/paude/ssh/* /proc/self/environ").encode())
         assert {path.parent for path, data in state if found(key, data)} == {ours}
-
-
-def _token(laptop: Laptop) -> str:
-    """The developer's own login to the cluster: a line of his key."""
-    text = Path(laptop.env["KUBECONFIG"]).read_text()
-    key = base64.b64decode(text.split("client-key-data:")[1].split("}")[0].strip()).decode()
-    return key.splitlines()[2]

@@ -16,6 +16,7 @@ import pytest
 
 from laptop import Laptop
 from podman_machine import available, machine, podman
+from waiting import eventually
 from world import zone
 from world.client import World
 
@@ -169,6 +170,42 @@ def test_other_containers_of_this_machine_cannot_be_reached(laptop: Laptop, sess
         with in_the_open(laptop) as control:
             assert "refused" in podman("exec", control, "bash", "-c", probe), "the control does not reach it either"
         assert "unreachable" in laptop.inside(session, probe)
+
+
+def formers(session: str) -> list[dict[str, str]]:
+    """The proxies that the session had before."""
+    found = json.loads(podman("ps", "--all", "--filter", f"name=paude-{session}-proxy-was-", "--format", "json"))
+    return list(found)
+
+
+def test_a_host_more_disturbs_no_tunnel_and_forgets_no_refusal(laptop: Laptop, session: str, world: World) -> None:
+    blocked = lambda: {  # noqa: E731
+        one["host"] for one in json.loads(laptop.paude("blocked", session, "-o", "json").stdout)["refused"]
+    }
+    laptop.inside(session, "curl -sm 5 https://early.forbidden.test/; true")
+    assert "early.forbidden.test" in blocked()
+    urls, told = f"https://allowed.test/{session}/[1-100000]", "-o /dev/null -w '%{num_connects}\\n'"
+    laptop.inside(
+        session,
+        f"setsid curl -sSk -m 600 --rate 600/m {told} {urls} > /tmp/connects 2>&1 < /dev/null & echo $! > /tmp/pid",
+    )
+    arrived = lambda: sum(f"/{session}/" in one["path"] for one in world.seen().requests)  # noqa: E731
+    eventually(lambda: arrived() > 2)
+
+    laptop.paude("allow", "other.test", session)
+
+    before = arrived()
+    eventually(lambda: arrived() > before + 5, what="calls through the tunnel that was open")
+    assert sum(map(int, laptop.inside(session, "cat /tmp/connects").split())) == 1, "it was made once"
+    assert "early.forbidden.test" in blocked()
+    (former,) = formers(session)
+    assert former["State"] == "running"
+    laptop.inside(session, "kill $(cat /tmp/pid)")
+    eventually(lambda: formers(session)[0]["State"] == "exited", what="the end of a proxy that has nothing left to do")
+    assert "early.forbidden.test" in blocked()
+    own = (f"paude-{session}-{part}" for part in ("proxy", "net", "gate", "agent"))
+    logs = [json.loads(podman("inspect", one))[0]["HostConfig"]["LogConfig"] for one in own]
+    assert {(one["Type"], one["Size"]) for one in logs} == {("k8s-file", "8MB")}, "no log grows for ever"
 
 
 def test_the_fence_parks_an_agent_whose_network_gets_a_way_out(laptop: Laptop, session: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,12 @@ GRAPH = ("pytest", "tests/unit/test_plans_graph.py", "tests/unit/test_egress_cha
 PODS = ("pytest", "tests/unit/test_kubernetes_manifests.py")
 PLAN, MANIFESTS = "src/paude/plans/start.py", "src/paude/backends/kubernetes/manifests.py"
 FENCE = ("containers/pod", "go", "test", "./internal/fence")
+LEASE = ("containers/pod", "go", "test", "./internal/lease")
+FENCED = ("pytest", "tests/integration/test_pod_fence.py", "-k")
+HISTORY = ("pytest", "tests/integration/test_history_round_trip.py", "-k")
+GATE_LOOP, GATE_STATE = "containers/pod/internal/gate/main.go", "containers/pod/internal/gate/state.go"
+ALLOW = "src/paude/plans/allow.py"
+PROGRAMS = "src/paude/_artifacts"
 SYNC = ("containers/mutagen", "go", "test", "-tags", "mutagencli", "./guard", "./endpoint")
 
 
@@ -54,6 +61,11 @@ class Defence:
     tests: tuple[str, ...]
     full: bool = False
     quick: tuple[str, ...] = ()
+
+    @property
+    def is_built(self) -> bool:
+        """Whether its tests run programs that have to be compiled anew."""
+        return self.file.startswith("containers/") and self.tests[0] == "pytest"
 
     def asked(self, *, full: bool) -> tuple[str, ...]:
         """The tests of this form; none when it is for the long form only."""
@@ -98,6 +110,11 @@ DEFENCES = (
         "no management pages", "http_access deny manager", ("pytest", "tests/unit/test_egress_squid.py", "-k", "order")
     ),
     rule("the last rule", "http_access deny all", ("pytest", "tests/unit/test_egress_squid.py", "-k", "order")),
+    rule(
+        "a client's own limit of tunnels",
+        "http_access deny outer crowd",
+        ("pytest", "tests/integration/test_proxy_load.py"),
+    ),
     # The two say the same of different notations, so one alone is missed by the order only.
     rule("no addresses", "http_access deny address", UNIT_SQUID),
     rule("names only", "http_access deny !name", UNIT_SQUID),
@@ -108,6 +125,22 @@ DEFENCES = (
     Defence("squid: the server name of the tunnel", SQUID, r" sni\{number\} named", " named", OUT, quick=UNIT_SQUID),
     Defence("squid: the host of the tunnel", SQUID, r"hello to\{number\} sni", "hello sni", OUT, quick=UNIT_SQUID),
     Defence("squid: a server name at all", SQUID, r" named\"", '"', OUT, quick=UNIT_SQUID),
+    Defence(
+        "squid: nothing past the inner door",
+        SQUID,
+        r'    yield "never_direct allow outer"\n    yield "always_direct deny outer"\n',
+        "",
+        OUT,
+        quick=UNIT_SQUID,
+    ),
+    Defence(
+        "squid: who may speak for another client",
+        SQUID,
+        r"follow_x_forwarded_for allow inner self",
+        "follow_x_forwarded_for allow all",
+        (*PROXY, "has_its_client"),
+        quick=UNIT_SQUID,
+    ),
     Defence(
         "company: nothing past the parent proxy",
         SQUID,
@@ -221,6 +254,55 @@ DEFENCES = (
         UNIT_POLICIES,
     ),
     Defence(
+        "policy: the baseline denies ingress",
+        POLICIES,
+        r'\{WALL: "closed"\}, ingress=\[\], egress=\[\]',
+        '{WALL: "closed"}, ingress=[{}], egress=[]',
+        UNIT_POLICIES,
+    ),
+    Defence(
+        "policy: nothing reaches a session",
+        POLICIES,
+        r"selector, ingress=\[\], egress=\[to\]",
+        "selector, ingress=[{}], egress=[to]",
+        UNIT_POLICIES,
+    ),
+    Defence(
+        "policy: a session's own pod only",
+        POLICIES,
+        r'\{SESSION: name, SESSION_UID: uid, WALL: "closed"\}',
+        '{WALL: "closed"}',
+        UNIT_POLICIES,
+    ),
+    Defence(
+        "policy: the proxy reaches port 443 only",
+        POLICIES,
+        r'\{"to": _public\(private\), "ports": \[_port\("TCP", 443\)\]\}',
+        '{"to": _public(private)}',
+        UNIT_POLICIES,
+    ),
+    Defence(
+        "policy: the proxy asks resolvers only",
+        POLICIES,
+        r'\{"ports": \[_port\(protocol, port\) for port in DNS_PORTS.*\]\},',
+        "{},",
+        UNIT_POLICIES,
+    ),
+    Defence(
+        "policy: the canary is for agents only",
+        POLICIES,
+        r'\{"from": \[_pods\(\{ROLE: "agent"\}\)\], "ports"',
+        '{"ports"',
+        UNIT_POLICIES,
+    ),
+    Defence(
+        "policy: a company's hosts on port 443 only",
+        POLICIES,
+        r'\{"to": blocks, "ports": \[_port\("TCP", 443\)\]\}',
+        '{"to": blocks}',
+        UNIT_COMPANY,
+    ),
+    Defence(
         "policy: both directions",
         POLICIES,
         r'"policyTypes": \["Ingress", "Egress"\]',
@@ -298,6 +380,66 @@ DEFENCES = (
         "if false {\n\t\tj.Rounds = 0\n\t\treturn Unreachable",
         FENCE,
     ),
+    Defence(
+        "fence: the gate looks again and again",
+        GATE_LOOP,
+        r"go watchFence\(ctx, settings, state\)",
+        "_ = watchFence",
+        (*FENCED, "first_hole"),
+        full=True,
+    ),
+    Defence(
+        "fence: a way out takes leave away",
+        GATE_STATE,
+        r"case s\.verdict\.State == fence\.Leak:",
+        "case false:",
+        (*FENCED, "first_hole"),
+        full=True,
+    ),
+    Defence(
+        "fence: probes that cannot be sent take leave away",
+        GATE_STATE,
+        r"case s\.unproven >= unprovenLimit:",
+        "case false:",
+        (*FENCED, "no_proof"),
+        full=True,
+    ),
+    Defence("fence: before the agent", MANIFESTS, r"\[_gate\(spec\), _fence\(spec\)\]", "[_gate(spec)]", PODS),
+    Defence(
+        "leave: it is over by itself", "containers/pod/internal/lease/lease.go", r"int64\(now\) < end && ", "", LEASE
+    ),
+    Defence(
+        "leave: one of another clock",
+        "containers/pod/internal/lease/lease.go",
+        r" && end <= int64\(now\)\+int64\(Term\)",
+        "",
+        LEASE,
+    ),
+    Defence(
+        "leave: the agent's first process asks until when",
+        "containers/pod/internal/agent/main.go",
+        r"func\(\) bool \{ return !lease\.Holds\(\) \}",
+        "func() bool { return !mark.Exists(paths.Leave) }",
+        (*FENCED, "hangs"),
+        full=True,
+    ),
+    Defence("leave: the kubelet asks too", MANIFESTS, r'\[POD_PROGRAM, "has-leave"\]', '["/usr/bin/true"]', PODS),
+    Defence(
+        "gate: the agent does not get as far as sshd",
+        "containers/pod/internal/door/door.go",
+        r"if !welcome\(connection\) \{",
+        "if !welcome(connection) && false {",
+        (*GATE, "-k", "turned_away"),
+        full=True,
+    ),
+    Defence(
+        "gate: tokens for the agent's own user",
+        "containers/pod/internal/metadata/places.go",
+        r"found != owner\.Own && found",
+        "false && found",
+        (*GATE, "-k", "whoever_forwards"),
+        full=True,
+    ),
     Defence("guard: .git never comes out", "containers/mutagen/guard/tier1.txt", r"^\.git\n", "", GUARD),
     Defence("guard: names are folded", "src/paude/sync/guard.py", r"fold\(name\)\n", "name\n", GUARD),
     Defence(
@@ -314,6 +456,15 @@ DEFENCES = (
         "apply_session_policy, anchor, anchor, address",
         GRAPH,
     ),
+    Defence("plan: proof before leave", PLAN, r"unpacked, proxy, policy\]", "unpacked]", GRAPH),
+    Defence(
+        "plan: a list's user before its proxy",
+        PLAN,
+        r"proxy_image, pull, after=\[address\]",
+        "proxy_image, pull",
+        GRAPH,
+    ),
+    Defence("plan: the old proxy is shut first", ALLOW, r"after=\[shut, noted\]", "after=[noted]", GRAPH),
     Defence("plan: others' policies before the pod", PLAN, r"volume, others\]", "volume]", GRAPH),
     Defence(
         "plan: the seed before leave",
@@ -335,6 +486,20 @@ DEFENCES = (
         "pod: a read-only root", MANIFESTS, r'"readOnlyRootFilesystem": True', '"readOnlyRootFilesystem": False', PODS
     ),
     Defence("pod: the baseline selects it", MANIFESTS, r'\{"paude\.io/wall": "closed", ', "{", PODS),
+    Defence(
+        "history: no hooks",
+        "src/paude/sync/git.py",
+        r'    "core\.hooksPath": "/dev/null",\n',
+        "",
+        (*HISTORY, "no_hook"),
+    ),
+    Defence(
+        "history: broken objects",
+        "src/paude/sync/git.py",
+        r'    "(fetch|transfer)\.fsckObjects": "true",\n',
+        "",
+        (*HISTORY, "broken_object"),
+    ),
     option("the forced command", r"^ForceCommand .*\n", ""),
     option("no terminal", r"^PermitTTY no\n", ""),
     option(
@@ -445,11 +610,29 @@ def main() -> int:
     return 1 if lost else 0
 
 
+@contextmanager
+def built(place: Path, defence: Defence) -> Iterator[None]:
+    """With its programs compiled anew, where its tests run them: files of their own, for the copy is made of links."""
+    if not defence.is_built:
+        yield
+        return
+    programs = place / PROGRAMS
+    kept = programs.rename(programs.with_name("_kept"))
+    try:
+        shutil.copytree(kept, programs)
+        subprocess.run([sys.executable, "hatch_build.py"], cwd=place, check=True, capture_output=True, timeout=LIMIT_S)
+        yield
+    finally:
+        shutil.rmtree(programs)
+        kept.rename(programs)
+
+
 def _tell(place: Path, defence: Defence, tests: Sequence[str]) -> bool:
     began = time.monotonic()
     before = change(place / defence.file, defence.pattern, defence.instead)
     try:
-        test = noticed(place, tests)
+        with built(place, defence):
+            test = noticed(place, tests)
     finally:
         write(place / defence.file, before)
     print(f"{defence.name:44} {test or 'NOBODY NOTICED'}  ({time.monotonic() - began:.0f} s)", flush=True)  # noqa: T201

@@ -26,6 +26,8 @@ LIFETIME_S = float(os.environ.get("PAUDE_WORLD_LIFETIME", 4 * 3600))
 PLAIN_PORTS = (22, 25, 80, 853, 8080, 8443)
 DEVICE = "world0"
 KEEP = 100_000
+LONGEST = 4096
+"""Of what a request brings, in bytes, so much is kept."""
 _ETH_IPV4 = 0x0800
 _TCP, _UDP, _ICMP = 6, 17, 1
 _SYN, _ACK = 0x02, 0x10
@@ -150,6 +152,8 @@ class Origins:
         entry = {"address": address, "sni": sni, "host": headers.get("host"), "method": method, "path": path}
         reply = self._stub.answer(sni, path, headers, body) or model.Reply(f"hello from {sni}\n".encode(), "text/plain")
         entry |= {"client": client, "at": time.time(), "bytes": len(body), **reply.notes}
+        if body:
+            entry["hex"] = body[:LONGEST].hex()
         self._ledger.requests.append(entry)
         head_line = (
             f"HTTP/1.1 {reply.status}\r\nContent-Type: {reply.kind}\r\nContent-Length: {len(reply.body)}\r\n\r\n"

@@ -49,7 +49,7 @@ type State struct {
 	released bool
 	unproven int
 	verdict  fence.Verdict
-	looked   lease.Moment // when the fence was looked at last; 0 by this gate never
+	looked   lease.Moment  // when the fence was looked at last; 0 by this gate never
 	changed  chan struct{} // closed, and replaced, at every change
 	keeper   *metadata.Keeper
 	life     life.Judge

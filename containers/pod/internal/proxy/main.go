@@ -24,7 +24,7 @@ const (
 	grace     = time.Second
 )
 
-// Main runs the proxy until SIGTERM, or until squid ends, which ends the container.
+// Main runs the proxy until SIGTERM, until another one has its place, or until squid ends, which ends the container.
 func Main([]string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
@@ -35,8 +35,10 @@ func Main([]string) int {
 	if err := openCanary(); err != nil {
 		return say.Fatal("the canary port: %v", err)
 	}
+	var retired <-chan struct{}
 	if socket := os.Getenv(relay.SocketVariable); socket != "" {
-		if err := relay.Serve(socket); err != nil {
+		var err error
+		if retired, err = relay.Serve(ctx, socket); err != nil {
 			return say.Fatal("the socket for sessions: %v", err)
 		}
 	}
@@ -46,6 +48,11 @@ func Main([]string) int {
 	}
 	select {
 	case <-ctx.Done():
+		squid.Signal(unix.SIGTERM)
+		children.EndAll(grace)
+		return 0
+	case <-retired:
+		say.Line("another proxy has the session, and no tunnel is left here")
 		squid.Signal(unix.SIGTERM)
 		children.EndAll(grace)
 		return 0

@@ -10,22 +10,30 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"paude/pod/internal/await"
 	"paude/pod/internal/say"
 )
 
-// SocketVariable names the path of the shared socket.
-const SocketVariable = "PAUDE_PROXY_SOCKET"
+// SocketVariable names the path of the shared socket, TurnVariable what tells this container from other proxies of the
+// session.
+const (
+	SocketVariable = "PAUDE_PROXY_SOCKET"
+	TurnVariable   = "PAUDE_PROXY_TURN"
+)
 
 const (
 	door = "127.0.0.1:3128"
 	// More connections than an agent has use for; the next one waits until one of them ends.
 	places = 1000
 	retry  = 10 * time.Millisecond
+	lull   = time.Second
 )
 
 // Main holds a session's network and carries what comes to the proxy's port to the socket, until SIGTERM. Without a
@@ -38,7 +46,7 @@ func Main([]string) int {
 		if err != nil {
 			return say.Fatal("the proxy's door: %v", err)
 		}
-		go carryAll(listener, func() (net.Conn, error) { return net.Dial("unix", socket) })
+		go new(carrier).all(listener, func() (net.Conn, error) { return net.Dial("unix", socket) })
 	}
 	<-ctx.Done()
 	return 0
@@ -46,26 +54,63 @@ func Main([]string) int {
 
 // Serve opens the socket beside the proxy and carries what comes there to its port. It takes the place of a proxy that
 // serves the session already, in one step and only once this one answers: no connection is lost on the way, and a proxy
-// that does not come up takes nothing over. What the other one carries stays with it until it ends.
-func Serve(socket string) error {
+// that does not come up takes nothing over. What the other one carries stays with it: the channel closes when another
+// proxy has taken this one's place and nothing is left that came before.
+func Serve(ctx context.Context, socket string) (<-chan struct{}, error) {
+	retired := make(chan struct{})
+	turns := turnsIn(filepath.Dir(socket))
+	if turns.over(os.Getenv(TurnVariable)) { // this container was started again, and may not take the session back
+		close(retired)
+		return retired, nil
+	}
 	own := fmt.Sprintf("%s.%d", socket, time.Now().UnixNano()) // both proxies have this process's number
 	listener, err := net.Listen("unix", own)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// The containers on both sides have the same user, but need not.
 	if err = os.Chmod(own, 0o666); err != nil {
-		return err
+		return nil, err
 	}
 	go func() {
 		awaitDoor()
-		if err := os.Rename(own, socket); err != nil {
+		mine, err := os.Lstat(own)
+		if err == nil {
+			err = turns.take(os.Getenv(TurnVariable))
+		}
+		if err == nil {
+			err = os.Rename(own, socket)
+		}
+		if err != nil {
 			say.Line("the socket for sessions: %v", err)
 			return
 		}
-		carryAll(listener, func() (net.Conn, error) { return net.Dial("tcp4", door) })
+		carried := new(carrier)
+		go carried.untilRetired(ctx, socket, mine, retired)
+		carried.all(listener, func() (net.Conn, error) { return net.Dial("tcp4", door) })
 	}()
-	return nil
+	return retired, nil
+}
+
+// untilRetired looks twice: a connection that came just before the other proxy is counted a moment later.
+func (c *carrier) untilRetired(ctx context.Context, socket string, mine os.FileInfo, retired chan<- struct{}) {
+	over := func() bool {
+		now, err := os.Lstat(socket)
+		return err == nil && !os.SameFile(now, mine) && c.count.Load() == 0
+	}
+	for ctx.Err() == nil {
+		if await.Until(ctx, filepath.Dir(socket), over) != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(lull):
+		}
+		if over() {
+			close(retired)
+			return
+		}
+	}
 }
 
 // awaitDoor returns when the proxy accepts connections; squid does not tell when it does.
@@ -80,7 +125,10 @@ func awaitDoor() {
 	}
 }
 
-func carryAll(listener net.Listener, dial func() (net.Conn, error)) {
+// carrier carries connections, and knows how many.
+type carrier struct{ count atomic.Int64 }
+
+func (c *carrier) all(listener net.Listener, dial func() (net.Conn, error)) {
 	taken := make(chan struct{}, places)
 	for {
 		taken <- struct{}{}
@@ -90,8 +138,9 @@ func carryAll(listener net.Listener, dial func() (net.Conn, error)) {
 			time.Sleep(10 * time.Millisecond) // out of descriptors, or at the end
 			continue
 		}
+		c.count.Add(1)
 		go func() {
-			defer func() { <-taken }()
+			defer func() { c.count.Add(-1); <-taken }()
 			carry(near, dial)
 		}()
 	}

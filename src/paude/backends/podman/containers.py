@@ -18,8 +18,9 @@ from paude.settings.quantity import amount
 from paude.settings.table import Lifecycle
 
 USER = 10001
-PROXY_PART, NEXT_PROXY = "proxy", "proxy-next"
-"""The last part of the names of the session's proxy, and of the one that is about to take its place."""
+PROXY_PART, NEXT_PROXY, FORMER_PROXY = "proxy", "proxy-next", "proxy-was-"
+"""The last part of the names of the session's proxy, of the one that is about to take its place, and (as a prefix) of
+those that had it before: they keep their tunnels, and tell what they refused."""
 ALLOWLIST, HOSTS, NETWORK = "paude.io/allowlist", "paude.io/hosts", "paude.io/network"
 """Labels of the proxy: the digest of its list, the list, and the network that it looks out on."""
 PROXY = "127.0.0.1"
@@ -38,6 +39,8 @@ _HARD = (
 )
 # Empty, so that nothing tells the agent which resolvers this machine has; `dev` or it could not be read at all.
 _NO_RESOLVER = "--mount=type=bind,src=/dev/null,dst=/etc/resolv.conf,ro=true,dev=true"
+# Whatever the agent has logged, by asking for what is refused, is bounded; another driver would not do that.
+_BOUNDED_LOG = ("--log-driver=k8s-file", "--log-opt=max-size=8mb")
 # Both ends of the socket need one level of SELinux's; without it this says nothing.
 _ONE_LEVEL = "--security-opt=label=level:s0"
 
@@ -275,7 +278,7 @@ def agent_environment(spec: Spec) -> dict[str, str]:
 
 def _named(spec: Spec, part: str, component: str) -> list[str]:
     name = f"--name={name_of(spec.identity.name, part)}"
-    return [name, *labels(spec.identity, component), f"--user={spec.user}", *_HARD]
+    return [name, *labels(spec.identity, component), f"--user={spec.user}", *_HARD, *_BOUNDED_LOG]
 
 
 def _inside(network: str, spec: Spec) -> list[str]:

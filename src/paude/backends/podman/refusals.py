@@ -9,8 +9,7 @@ from contextlib import suppress
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
-from paude.backends.podman.containers import PROXY_PART, name_of
-from paude.backends.podman.engine import Engine
+from paude.backends.podman.engine import Engine, labels_of
 from paude.backends.podman.listing import containers_of
 from paude.egress import blocked
 from paude.egress.blocked import Denied
@@ -21,13 +20,23 @@ BEHIND = 10_000
 
 
 async def so_far(podman: Engine, record: Record) -> list[Denied]:
-    """What the session's proxy has refused, the latest first. Raises NotFound when it does not run."""
+    """What the session's proxy has refused, and those that it had before, the latest first.
+
+    Raises NotFound when the session has none.
+    """
     lines: list[str] = []
-    try:
-        await podman.logs(name_of(record.name, PROXY_PART), lines.append, follow=False)
-    except NotFound as exc:
-        raise _stopped(record) from exc
+    own = await _proxies(podman, record)
+    if not own:
+        raise _stopped(record)
+    for one in own:
+        with suppress(NotFound):  # it was the oldest of many, and has just gone
+            await podman.logs(one, lines.append, follow=False)
     return blocked.denied(lines)
+
+
+async def _proxies(podman: Engine, record: Record) -> list[str]:
+    found = await containers_of(podman, record.uid)
+    return [str(one["Id"]) for one in found if labels_of(one).get("app.kubernetes.io/component") == "proxy"]
 
 
 async def as_they_come(podman: Engine, record: Record) -> AsyncIterator[Denied]:
@@ -56,9 +65,8 @@ async def _follow_all(podman: Engine, record: Record, send: MemoryObjectSendStre
         mine = (f"label=paude.io/session-uid={record.uid}", "label=app.kubernetes.io/component=proxy", "event=start")
         filters = [word for one in mine for word in ("--filter", one)]
         tasks.start_soon(podman.events, filters, started)
-        for one in await containers_of(podman, record.uid):
-            if str((one.get("Labels") or {}).get("app.kubernetes.io/component")) == "proxy":
-                follow(str(one["Id"]))
+        for one in await _proxies(podman, record):
+            follow(one)
         if not followed:
             raise _stopped(record)
 

@@ -6,6 +6,7 @@ its volume in any case; its containers are made anew unless the very same ones r
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -299,10 +300,12 @@ async def store(podman: Engine, identity: Identity, part: str, file: str, data: 
 
 async def run(podman: Engine, part: str, words: Sequence[str], name: str = "") -> str:
     """Start a container of the session, under its own name unless another is given; gives its id."""
-    own = f"--label={SPEC}={containers.digest(words)}"
+    own = [f"--label={SPEC}={containers.digest(words)}"]
+    if part == PROXY_PART:
+        own.append(f"--env=PAUDE_PROXY_TURN={secrets.token_hex(8)}")
     called = [word for word in words if not (name and word.startswith("--name="))]
     said = await podman.run(
-        "run", "--detach", own, *([f"--name={name}"] if name else []), *called, doing=f"start the session's {part}"
+        "run", "--detach", *own, *([f"--name={name}"] if name else []), *called, doing=f"start the session's {part}"
     )
     return said[-64:]
 

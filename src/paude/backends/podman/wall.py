@@ -1,8 +1,9 @@
 """The wall of a running session on Podman: what it lets through, and how that changes while the agent works.
 
-A changed list is another proxy, which takes over the socket between both containers once it answers; then the old one
-goes, and every tunnel with it. A change that was killed on the way is repeated or ended by the next command: there are
-two proxies then, and neither counts as settled.
+A changed list is another proxy, which takes over the socket between both containers once it answers. The old one keeps
+its tunnels until they end by themselves, or ends at once, with all of them, when its list has a host that the new one
+has not; either way it stays to tell what it refused. A change that was killed on the way is repeated or ended by the
+next command: there are two proxies then, and neither counts as settled.
 """
 
 from __future__ import annotations
@@ -12,7 +13,17 @@ from dataclasses import dataclass
 from functools import partial
 
 from paude.backends.podman import containers, engine, listing
-from paude.backends.podman.containers import ALLOWLIST, HOSTS, NETWORK, NEXT_PROXY, PROXY_PART, Identity, Spec, name_of
+from paude.backends.podman.containers import (
+    ALLOWLIST,
+    FORMER_PROXY,
+    HOSTS,
+    NETWORK,
+    NEXT_PROXY,
+    PROXY_PART,
+    Identity,
+    Spec,
+    name_of,
+)
 from paude.backends.podman.engine import Engine, Object, labels_of
 from paude.backends.podman.pods import Pod
 from paude.backends.podman.start import Watch, proxy_files, run, store, until_ended
@@ -24,24 +35,31 @@ from paude.errors import NotFound, UsageError
 from paude.sessions.records import Record
 from paude.settings import Paths
 
+KEPT = 3
+"""So many former proxies stay at most; with an older one go what it refused and its last tunnels."""
+
 
 @dataclass(frozen=True)
 class Standing:
     """The wall as podman has it: the list, the session's proxies (one, unless a change was killed), the containers.
 
-    Without a proxy the session is stopped and kept, and the list is the one that it will be given.
+    Without a proxy the session is stopped and kept, and the list is the one that it will be given. `formers` are
+    proxies that had the session before, the latest first.
     """
 
     engine: Engine
+    session: str
     allowlist: Allowlist
     proxies: Sequence[Object]
     pod: Pod | None
     address: str = containers.PROXY
+    formers: Sequence[Object] = ()
 
     @property
     def serves(self) -> str:
-        """The digest of the list that the proxy serves; empty without one, or while nobody knows which of two does."""
-        return self._label(ALLOWLIST) if len(self.proxies) == 1 else ""
+        """The digest of the list that the proxy serves; empty without one, or while a change was killed on its way."""
+        settled = [_name(one) for one in self.proxies] == [name_of(self.session, PROXY_PART)]
+        return self._label(ALLOWLIST) if settled else ""
 
     def _label(self, key: str) -> str:
         return labels_of(self.proxies[0]).get(key, "") if self.proxies else ""
@@ -57,11 +75,14 @@ async def standing(podman: Engine, record: Record, paths: Paths) -> Standing:
     found = await listing.containers_of(podman, record.uid)
     names = {name_of(record.name, part) for part in (PROXY_PART, NEXT_PROXY)}
     proxies = [one for one in found if _name(one) in names]
+    formers = [one for one in found if _name(one).startswith(name_of(record.name, FORMER_PROXY))]
     return Standing(
         podman,
+        record.name,
         Allowlist(_hosts(proxies, record)),
         sorted(proxies, key=_name),
         await Stop(record, paths).find_pod(podman),
+        formers=sorted(formers, key=lambda one: -float(one.get("Created") or 0)),
     )
 
 
@@ -142,9 +163,22 @@ class Change:
         await now.engine.remove_containers([name_of(self.record.name, NEXT_PROXY)])
 
     async def retire_old(self, now: Standing, following: Next | None) -> None:
-        """End the old proxy, with every tunnel through it, and let the new one have its name."""
+        """End every proxy whose tunnels may lead where the list does not any more; the new one gets its name."""
         if following is None:
             return
-        await now.engine.remove_containers([name_of(self.record.name, PROXY_PART)], grace_s=0)
         own = name_of(self.record.name, PROXY_PART)
+        old = [one for one in now.proxies if _name(one) == own]
+        for one in (*old, *now.formers):
+            if not may_go_on(labels_of(one).get(HOSTS, ""), self.wanted(now)):
+                # Stopped and not killed: podman would start it again.
+                await now.engine.run("stop", "--time", "0", str(one["Id"]), doing="end the former proxy")
+        for one in old:
+            former = name_of(self.record.name, f"{FORMER_PROXY}{str(one['Id'])[:12]}")
+            await now.engine.run("rename", str(one["Id"]), former, doing="put the former proxy aside")
         await now.engine.run("rename", following.container, own, doing="name the new proxy")
+        await now.engine.remove_containers([str(one["Id"]) for one in now.formers[KEPT - len(old) :]], grace_s=0)
+
+
+def may_go_on(hosts: str, wanted: Allowlist) -> bool:
+    """Whether no tunnel of a proxy with these hosts can lead where the wanted list does not. Pure."""
+    return {host for host in hosts.split(",") if host} <= set(wanted.hosts)
