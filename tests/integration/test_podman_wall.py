@@ -184,7 +184,7 @@ def test_a_host_more_disturbs_no_tunnel_and_forgets_no_refusal(laptop: Laptop, s
     }
     laptop.inside(session, "curl -sm 5 https://early.forbidden.test/; true")
     assert "early.forbidden.test" in blocked()
-    urls, told = f"https://allowed.test/{session}/[1-100000]", "-o /dev/null -w '%{num_connects}\\n'"
+    urls, told = f"https://allowed.test/{session}/[1-100000]", "-o /dev/null -w '%{stderr}%{num_connects}\\n'"
     laptop.inside(
         session,
         f"setsid curl -sSk -m 600 --rate 600/m {told} {urls} > /tmp/connects 2>&1 < /dev/null & echo $! > /tmp/pid",

@@ -136,8 +136,8 @@ async def test_a_proxy_that_is_deleted_while_it_is_waited_for_is_made_again(tmp_
             made.append(body["kind"])
             return 201, body
         again = made.count("Deployment") > 1
-        if "watch=true" in path and "/deployments" in path:
-            return 200, {"type": "DELETED", "object": deployment(up)}
+        if "watch=true" in path:
+            return 200, {"type": "DELETED" if "/deployments" in path else "BOOKMARK", "object": deployment(up)}
         items = [deployment(up if again else {})] if "/deployments" in path else []
         return 200, {**VERSION, "items": items, "metadata": {"resourceVersion": "1"}}
 
