@@ -18,14 +18,16 @@ import pytest
 from typer.main import get_command
 
 from paude import errors
+from paude.backends.kubernetes.renew import Renew
 from paude.backends.kubernetes.start import Start
 from paude.backends.kubernetes.stop import Stop
+from paude.backends.kubernetes.wall import Change
 from paude.backends.podman.start import Start as PodmanStart
 from paude.backends.podman.stop import Stop as PodmanStop
 from paude.backends.podman.wall import Change as PodmanChange
 from paude.cli.app import VERBS, app
 from paude.engine import Plan
-from paude.plans import allow, start, stop
+from paude.plans import allow, refresh, start, stop
 from paude.plans.homecoming import Homecoming
 from paude.plans.request import Gift, Wishes, prepare
 from paude.settings import Paths, read
@@ -229,11 +231,14 @@ def plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Plan]:
     paths = Paths.from_environment()
     settled = read(paths, None, {"agent": "shell", "registry": "registry.test/me"})
     ready = prepare(Wishes(tmp_path / "project", settled), paths, Gift())
-    k, home = Stop(ready.laptop.record, paths), Homecoming(ready.laptop.record, paths)
+    recorded = ready.laptop.record
+    k, home = Stop(recorded, paths), Homecoming(recorded, paths)
     there = {
         "start": start.on_kubernetes(Start(ready.cluster, paths), ready.laptop),
         "bring the work home": stop.bring_home(k, home)[0],
         "stop": stop.take_down(k, home, keep_volume=False),
+        "deny": allow.on_kubernetes(Change(recorded, paths, remove=("host.test",))),
+        "credentials refresh": refresh.refresh(Renew(recorded, paths, {}), refresh.BothEnds(recorded, paths, Gift())),
     }
     settled = read(paths, None, {"agent": "shell", "backend": "podman"})
     here = prepare(Wishes(tmp_path / "project", settled), paths, Gift())

@@ -194,10 +194,10 @@ def _refresh_plan(record: Record, paths: Paths, gift: Gift) -> Plan:
     if record.backend == PODMAN:
         from paude.backends.podman.renew import Renew as PodmanRenew
 
-        return refresh.on_podman(PodmanRenew(record, paths, contents), ends)
+        return refresh.refresh(PodmanRenew(record, paths, contents), ends)
     from paude.backends.kubernetes.renew import Renew
 
-    return refresh.on_kubernetes(Renew(record, paths, contents), ends)
+    return refresh.refresh(Renew(record, paths, contents), ends)
 
 
 async def take_down(record: Record, paths: Paths, display: OpenDisplay, *, keep_volume: bool, limit_s: float) -> None:

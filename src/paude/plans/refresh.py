@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from paude.backends.base import Reachable
-from paude.engine import Node, Plan
+from paude.engine import Plan
 from paude.errors import PaudeError
 from paude.gate.client import Gate
 from paude.gate.connect import gate_of
@@ -24,8 +24,11 @@ from paude.ssh.ssh_config import AGENT_PORT
 from paude.tunnel.ready import dial_when_ready
 
 if TYPE_CHECKING:
-    from paude.backends.kubernetes.renew import Renew
-    from paude.backends.podman.renew import Renew as PodmanRenew
+    from collections.abc import Awaitable
+
+    from paude.engine.plan import Opening
+
+P = TypeVar("P")
 
 LOGIN = "adc.json"
 # `paths.Renewed` of the program in the pod: in its memory, and read after the Secret.
@@ -69,27 +72,28 @@ class BothEnds:
             records.save(self.paths, replace(known, expires=self.gift.expires))
 
 
-def on_kubernetes(k: Renew, ends: BothEnds) -> Plan:
-    """The plan on a cluster."""
-    plan = _plan(ends)
-    cluster = plan.step(k.connect)
-    stored = plan.step(k.store_credentials, cluster)
-    return _brought(plan, ends, plan.step(k.find_pod, cluster), stored)
+class Place(Protocol[P]):
+    """What either kind of place offers."""
+
+    def connect(self) -> Opening[P]:
+        """Open the way to it."""
+        ...
+
+    def store_credentials(self, place: P, /) -> Awaitable[None]:
+        """Where whatever is started later finds them."""
+        ...
+
+    def find_pod(self, place: P, /) -> Awaitable[Reachable | None]:
+        """The session's pod, if its gate runs."""
+        ...
 
 
-def on_podman(p: PodmanRenew, ends: BothEnds) -> Plan:
-    """The plan on this machine's Podman."""
-    plan = _plan(ends)
-    podman = plan.step(p.connect)
-    stored = plan.step(p.store_credentials, podman)
-    return _brought(plan, ends, plan.step(p.find_pod, podman), stored)
-
-
-def _plan(ends: BothEnds) -> Plan:
-    return Plan("refresh credentials", remedy=f"paude credentials refresh {ends.record.name}")
-
-
-def _brought(plan: Plan, ends: BothEnds, pod: Node[Any], stored: Node[None]) -> Plan:
+def refresh(k: Place[P], ends: BothEnds) -> Plan:
+    """The plan, the same in either kind of place."""
+    plan = Plan("refresh credentials", remedy=f"paude credentials refresh {ends.record.name}")
+    place = plan.step(k.connect)
+    stored = plan.step(k.store_credentials, place)
+    pod = plan.step(k.find_pod, place)
     gate = plan.step(ends.renew_in_gate, pod, after=[stored])
     agent = plan.step(ends.renew_in_agent, pod, after=[stored])
     plan.step(ends.remember, after=[gate, agent])
