@@ -16,7 +16,7 @@ from paude.settings import Paths, read
 
 async def main() -> None:
     paths = Paths.from_environment()
-    settings = BuildSettings.of(read(paths, None).values, cache=paths.cache, runtime=paths.runtime)
+    settings = BuildSettings.of(read(paths, None).values, cache=paths.cache)
     for image in (settings.image("gate"), settings.image("proxy"), settings.image("agent", "shell")):
         tag = await tag_of(image, settings)
         if not await in_storage(local_name(image, tag)):

@@ -25,7 +25,7 @@ from paude.images.content import Memory
 from paude.images.context import image_tag
 from paude.images.build import local_name
 here = Path("memory.json")
-settings = BuildSettings(cache=Path(), runtime=Path())
+settings = BuildSettings(cache=Path())
 for role, agent in (("gate", ""), ("proxy", ""), ("agent", "shell"), ("agent", "claude")):
     image = settings.image(role, agent)
     print(local_name(image, image_tag(image, Memory(here))))

@@ -7,7 +7,8 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -23,11 +24,13 @@ from paude.images.build import BuildSettings, in_storage, local_name, tag_of
 from paude.images.context import ImageSpec, Source
 from paude.images.ensure import ensure
 from paude.images.push import push
-from paude.images.reference import Login, RegistryTarget
+from paude.images.reference import ImageReference, Login, RegistryTarget
 from paude.images.registry import present, trust
+from relay import relay
 
 pytestmark = [pytest.mark.podman, pytest.mark.anyio]
 USER, PASSWORD = "dev", "canary-f00dbeefcafe"
+AUTH = "  htpasswd: {{realm: test, path: {}/htpasswd}}"
 
 
 @pytest.fixture
@@ -61,12 +64,29 @@ class Registry:
     def target(self, password: str = PASSWORD, ca: Path | None = None) -> RegistryTarget:
         return RegistryTarget(f"{self.address}/team", Login(USER, password), ca or self.ca)
 
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
     def asked(self) -> list[str]:
         """Every request so far; one of our own marks the moment, so that none is still on its way into the log."""
         marker = f"/v2/marker-{os.urandom(4).hex()}"
         answer = httpx.head(f"https://{self.address}{marker}", verify=trust(self.ca))
         assert answer.status_code == 404
         return self.log.until(marker)
+
+
+@contextlib.contextmanager
+def small_disk(directory: Path) -> Iterator[None]:
+    """A file system of a megabyte."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount one")
+    directory.mkdir(parents=True, exist_ok=True)
+    call("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(directory))
+    try:
+        yield
+    finally:
+        call("umount", "--lazy", str(directory))
 
 
 class Log:
@@ -139,13 +159,13 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     directory = tmp_path_factory.mktemp("registry")
     authority(directory)
     (directory / "htpasswd").write_text(call("htpasswd", "-niB", USER, stdin=PASSWORD))
-    with serving(directory, f"  htpasswd: {{realm: test, path: {directory}/htpasswd}}") as running:
+    with serving(directory, AUTH.format(directory)) as running:
         yield running
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> BuildSettings:
-    return BuildSettings(cache=tmp_path / "cache", runtime=tmp_path / "run")
+    return BuildSettings(cache=tmp_path / "cache")
 
 
 @pytest.fixture
@@ -172,6 +192,8 @@ class Heard:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.units: set[str] = set()
+        self.sent: list[tuple[int, int | None]] = []
+        self.moved: Callable[[int], None] = lambda current: None
         self._waited: dict[str, anyio.Event] = {}
 
     async def said(self, text: str) -> None:
@@ -186,6 +208,17 @@ class Heard:
 
     def progress(self, current: int, total: int | None, unit: str) -> None:
         self.units.add(unit)
+        if unit == "bytes":
+            self.sent.append((current, total))
+            self.moved(current)
+
+
+async def pushed(local: str, reference: ImageReference, target: RegistryTarget, settings: BuildSettings) -> str:
+    return await push(local, reference, target, settings.cache, settings.sent)
+
+
+def left_of_pushes(settings: BuildSettings) -> list[str]:
+    return [left.name for left in (settings.cache / "pushes").iterdir()]
 
 
 @pytest.fixture
@@ -198,7 +231,7 @@ async def test_a_missing_image_is_built_and_pushed_and_a_present_one_costs_one_r
 ) -> None:
     token = report.reporter.set(heard)
     first = await ensure(image, registry.target(), settings)
-    assert heard.units == {"layers"}
+    assert heard.units == {"layers", "bytes"}
     asked, spoken = len(registry.asked()), len(heard.lines)
 
     again = await ensure(image, registry.target(), settings)
@@ -217,9 +250,8 @@ async def test_the_digest_is_what_the_registry_serves(
     pushed = await ensure(image, registry.target(), settings)
 
     reference = registry.target().reference(image.name, await tag_of(image, settings))
-    assert await present(reference, Login(USER, PASSWORD), registry.ca) == pushed.digest
-    other = replace(reference, tag="none")
-    assert await present(other, Login(USER, PASSWORD), registry.ca) is None
+    assert await present(reference, registry.target()) == pushed.digest
+    assert await present(replace(reference, tag="none"), registry.target()) is None
 
 
 async def test_an_image_in_the_local_storage_is_pushed_without_a_build(
@@ -273,10 +305,10 @@ async def test_a_push_with_a_wrong_password_is_a_login_that_expired_too(
     target = registry.target(password="wrong-canary")
 
     with pytest.raises(LoginExpired) as caught:
-        await push(local, target.reference(image.name, "x"), target, settings.runtime)
+        await pushed(local, target.reference(image.name, "x"), target, settings)
 
     assert "wrong-canary" not in repr(caught.value) + str(caught.value)
-    assert list(settings.runtime.iterdir()) == []
+    assert left_of_pushes(settings) == []
 
 
 async def test_without_a_login_the_message_says_how_to_log_in(
@@ -310,8 +342,8 @@ async def test_a_ca_that_is_not_trusted_is_an_error_of_the_image(
     target = registry.target(ca=stranger)
     local = await building.build(image, await tag_of(image, settings), settings)
 
-    asking = present(target.reference("x", "y"), target.login, stranger)
-    for attempt in (asking, push(local, target.reference("x", "y"), target, settings.runtime)):
+    asking = present(target.reference("x", "y"), target)
+    for attempt in (asking, pushed(local, target.reference("x", "y"), target, settings)):
         with pytest.raises(ImageError) as caught:
             await attempt
         assert caught.value.exit_code == 8
@@ -332,31 +364,121 @@ async def test_a_ca_file_that_is_none_is_an_error_of_the_settings(registry: Regi
 
     for file in (tmp_path / "ca", tmp_path / "missing"):
         with pytest.raises(SettingsError):
-            await present(registry.target().reference("a", "b"), None, file)
+            await present(registry.target().reference("a", "b"), replace(registry.target(), ca_file=file))
 
 
-async def test_the_password_is_in_no_process_and_the_file_with_it_is_private_and_gone_afterwards(
+async def test_the_password_is_in_no_process_and_in_no_file(
     registry: Registry, image: ImageSpec, settings: BuildSettings
 ) -> None:
-    watch = Watch(settings.runtime)
+    watch = Watch(settings.cache)
     with watch:
         await ensure(image, registry.target(), settings)
 
-    assert watch.pushes, "the push was never seen"
-    assert watch.seen_in_processes == set()
-    assert watch.modes == {0o600}
-    assert list(settings.runtime.iterdir()) == []
+    assert watch.reads, "podman was never seen to read the image"
+    assert watch.seen == set()
+    assert left_of_pushes(settings) == []
 
 
 async def test_what_a_killed_push_left_is_removed_by_the_next_and_that_of_a_living_one_stays(
     registry: Registry, image: ImageSpec, settings: BuildSettings
 ) -> None:
     for pid in (int(call("sh", "-c", "echo $$")), os.getppid()):
-        (settings.runtime / f"push-{pid}-x").mkdir(parents=True)
+        (settings.cache / f"pushes/push-{pid}-x").mkdir(parents=True)
 
     await ensure(image, registry.target(), settings)
 
-    assert [left.name for left in settings.runtime.iterdir()] == [f"push-{os.getppid()}-x"]
+    assert left_of_pushes(settings) == [f"push-{os.getppid()}-x"]
+
+
+LAYERS, LAYER = 6, 3_000_000
+
+
+@pytest.fixture
+def layers(tmp_path: Path) -> Iterator[ImageSpec]:
+    """An image of several layers that nothing can make smaller, unlike every other run's."""
+    sources = [Source(f"data{n}", file=tmp_path / f"data{n}") for n in range(LAYERS)]
+    for source in sources:
+        (tmp_path / source.path).write_bytes(os.urandom(LAYER))
+    recipe = "".join(f"COPY {source.path} /{source.path}\n" for source in sources)
+    containerfile = Source("Containerfile", text=f"ARG BASE\nFROM $BASE\n{recipe}".encode())
+    yield ImageSpec("paude-test-layers", (containerfile, *sources), base="scratch")
+    listed = call("podman", "images", "-q", "--filter", "reference=localhost/paude-test-layers").split()
+    subprocess.run(["podman", "rmi", "--force", *listed], check=False, capture_output=True)
+
+
+async def test_a_push_that_is_cut_goes_on_and_sends_no_layer_again_that_arrived(
+    registry: Registry, layers: ImageSpec, settings: BuildSettings, heard: Heard
+) -> None:
+    name = await building.build(layers, "cut", settings)
+    whole = LAYERS * LAYER
+    async with relay(("127.0.0.1", registry.port)) as way:
+        way.rate = 12_000_000
+
+        def cut_once(current: int) -> None:
+            if current > 0.6 * whole:
+                heard.moved = lambda current: None
+                way.cut()
+                way.mend()
+
+        heard.moved = cut_once
+        target = replace(registry.target(), host_and_path=f"localhost:{way.port}/team")
+        before = len(registry.asked())
+        token = report.reporter.set(heard)
+        digest = await pushed(name, target.reference("cut", "x"), target, settings)
+        report.reporter.reset(token)
+
+    assert await present(registry.target().reference("cut", "x"), registry.target()) == digest
+    assert [line for line in heard.lines if line.endswith("trying again")], "the control: it was cut"
+    # Four are on their way at once, and only those are begun anew; the first two had arrived.
+    finished = Counter(line.split('"')[1] for line in registry.asked()[before:] if '"PUT /v2/team/cut/blobs' in line)
+    assert len(finished) >= LAYERS
+    assert way.moved < whole + 4.5 * LAYER, f"{way.moved - whole} bytes were sent again"
+    assert heard.sent[-1][0] == heard.sent[-1][1], "everything is counted in the end"
+    assert whole <= (heard.sent[-1][1] or 0) < 1.02 * whole
+
+
+async def test_layers_that_are_there_are_not_sent_and_those_of_another_image_are_taken_from_it(
+    registry: Registry, layers: ImageSpec, settings: BuildSettings, heard: Heard
+) -> None:
+    name = await building.build(layers, "shared", settings)
+    target = registry.target()
+    async with relay(("127.0.0.1", registry.port)) as way:
+        through = replace(target, host_and_path=f"localhost:{way.port}/team")
+        async with anyio.create_task_group() as tasks:
+            for repository in ("one", "two", "three"):
+                tasks.start_soon(pushed, name, through.reference(repository, "x"), through, settings)
+        first, way.moved = way.moved, 0
+        token = report.reporter.set(heard)
+        await pushed(name, through.reference("two", "y"), through, settings)
+        report.reporter.reset(token)
+
+    assert first < 1.1 * LAYERS * LAYER, "three at once send what they share once"
+    assert way.moved < 0.02 * LAYER
+    assert f"{LAYERS + 1} of {LAYERS + 1} layers are there already" in heard.lines
+
+
+async def test_a_registry_whose_disk_is_full_says_so(image: ImageSpec, settings: BuildSettings, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    with small_disk(there / "data"):
+        authority(there)
+        (there / "htpasswd").write_text(call("htpasswd", "-niB", USER, stdin=PASSWORD))
+        with serving(there, AUTH.format(there)) as full, pytest.raises(ImageError) as caught:
+            await ensure(image, full.target(), settings)
+
+    assert caught.value.exit_code == 8
+    assert f"{full.address} has no room for team/paude-test-tiny" in str(caught.value)
+    assert caught.value.hint == f"make room on {full.address}"
+
+
+async def test_a_laptop_whose_disk_is_full_says_so(
+    registry: Registry, image: ImageSpec, settings: BuildSettings
+) -> None:
+    local = await building.build(image, "full", settings)
+    with small_disk(settings.cache / "pushes"), pytest.raises(ImageError) as caught:
+        await pushed(local, registry.target().reference("full", "x"), registry.target(), settings)
+
+    assert "no space left" in caught.value.why
+    assert "paude prune" in caught.value.hint
 
 
 async def test_a_build_that_fails_gives_the_last_lines(image: ImageSpec, settings: BuildSettings) -> None:
@@ -408,15 +530,14 @@ async def test_a_build_that_is_interrupted_or_fails_leaves_nothing(
 
 
 class Watch:
-    """Looks at every process and at the private files while the block runs."""
+    """Looks at every process, and at the files of pushes, while the block runs."""
 
-    def __init__(self, runtime: Path) -> None:
-        self._runtime = runtime
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look)
-        self.seen_in_processes: set[str] = set()
-        self.modes: set[int] = set()
-        self.pushes = 0
+        self.seen: set[str] = set()
+        self.reads = 0
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -429,14 +550,15 @@ class Watch:
         while not self._over.wait(0.002):
             for process in Path("/proc").glob("[0-9]*"):
                 self._process(process)
-            for file in self._runtime.glob("push-*/auth.json"):
-                with contextlib.suppress(OSError):
-                    self.modes.add(file.stat().st_mode & 0o777)
+            with contextlib.suppress(OSError):  # the directory goes while it is looked through
+                for file in self._cache.glob("pushes/**/*"):
+                    if file.is_file() and file.stat().st_size < 100_000 and PASSWORD.encode() in file.read_bytes():
+                        self.seen.add(str(file))
 
     def _process(self, process: Path) -> None:
         for name in ("cmdline", "environ"):
             with contextlib.suppress(OSError):
                 content = (process / name).read_bytes()
-                self.pushes += b"podman\0push" in content
+                self.reads += b"podman\0save" in content
                 if PASSWORD.encode() in content:
-                    self.seen_in_processes.add(f"{process.name} {name}")
+                    self.seen.add(f"{process.name} {name}")

@@ -23,7 +23,6 @@ from paude.errors import Forbidden, ImageError, LoginExpired
 from paude.images.build import BuildSettings
 from paude.images.context import ImageSpec, Source
 from paude.images.ensure import ensure
-from paude.images.reference import Login
 from paude.images.registry import bearer_challenge, present
 
 pytestmark = [pytest.mark.podman, pytest.mark.anyio]
@@ -105,7 +104,7 @@ def image() -> Iterator[ImageSpec]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> BuildSettings:
-    return BuildSettings(cache=tmp_path / "cache", runtime=tmp_path / "run")
+    return BuildSettings(cache=tmp_path / "cache")
 
 
 async def test_a_login_is_changed_into_a_token(registry: Registry, image: ImageSpec, settings: BuildSettings) -> None:
@@ -116,9 +115,9 @@ async def test_a_login_is_changed_into_a_token(registry: Registry, image: ImageS
 
 async def test_a_wrong_password_is_a_login_that_expired(registry: Registry) -> None:
     with pytest.raises(LoginExpired, match="does not accept"):
-        await present(registry.target().reference("x", "y"), Login(USER, "wrong"), registry.ca)
+        await present(registry.target().reference("x", "y"), registry.target(password="wrong"))
     with pytest.raises(LoginExpired, match="wants a login"):
-        await present(registry.target().reference("x", "y"), None, registry.ca)
+        await present(registry.target().reference("x", "y"), replace(registry.target(), login=None))
 
 
 async def test_a_known_user_without_the_right_is_forbidden(
@@ -160,7 +159,7 @@ async def test_what_does_not_answer_like_a_registry_is_none(kind: str, tmp_path:
 
     try:
         with pytest.raises(ImageError) as caught:
-            await present(target.reference("x", kind), target.login, ca)
+            await present(target.reference("x", kind), target)
     finally:
         server.shutdown()
         server.server_close()

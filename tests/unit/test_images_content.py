@@ -197,18 +197,16 @@ def test_an_agent_that_does_not_exist_is_refused(name: str, platform: str, versi
 )
 def test_settings_that_make_no_sense_are_refused(wanted: Settings, tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
-        BuildSettings.of(wanted, cache=tmp_path, runtime=tmp_path)
+        BuildSettings.of(wanted, cache=tmp_path)
 
 
 def test_what_the_user_set_is_what_is_built(tmp_path: Path) -> None:
     wanted = Settings(base="localhost/base:1", build=Build(network="host"), claude_version="9.8.7")
 
-    settings = BuildSettings.of(wanted, cache=tmp_path, runtime=tmp_path)
+    settings = BuildSettings.of(wanted, cache=tmp_path)
 
     assert (settings.base, settings.network, settings.claude_version) == ("localhost/base:1", "host", "9.8.7")
-    assert (
-        BuildSettings.of(Settings(), cache=tmp_path, runtime=tmp_path).base == "docker.io/library/debian:bookworm-slim"
-    )
+    assert BuildSettings.of(Settings(), cache=tmp_path).base == "docker.io/library/debian:bookworm-slim"
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paude.errors import CommandFailed, Forbidden, ImageError, LoginExpired, PaudeError, QuotaExceeded, SettingsError
-from paude.images.logins import auth_file, dockerconfigjson, find
-from paude.images.podman import push_failure
+from paude.errors import Forbidden, ImageError, LoginExpired, PaudeError, QuotaExceeded, SettingsError
+from paude.images.logins import dockerconfigjson, find
 from paude.images.reference import Login
+from paude.images.registry import Registry
 
 pytestmark = pytest.mark.anyio
 CANARY = "canary-c0ffee"
@@ -96,37 +97,41 @@ async def test_without_files_there_is_no_login(tmp_path: Path) -> None:
 WORDS = st.text(min_size=1).filter(lambda text: "\0" not in text and text.isprintable())
 
 
-@pytest.mark.parametrize("form", [auth_file, dockerconfigjson])
 @pytest.mark.parametrize("host", ["r.test:5000", "docker.io"])
 @settings(max_examples=20, deadline=None)
 @given(user=WORDS.filter(lambda text: ":" not in text), password=WORDS)
 async def test_what_is_written_is_found_again(
-    form: Any, host: str, user: str, password: str, tmp_path_factory: pytest.TempPathFactory
+    host: str, user: str, password: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     directory = tmp_path_factory.mktemp("login")
 
-    assert await find(host, kept(directory, form(Login(user, password), host))) == Login(user, password)
+    assert await find(host, kept(directory, dockerconfigjson(Login(user, password), host))) == Login(user, password)
 
 
 @pytest.mark.parametrize(
-    ("stderr", "error", "word"),
+    ("status", "body", "kind", "code", "why", "hint"),
     [
-        ('Error: writing blob: initiating layer upload to /v2/x/ in r.test: unauthorized: authentication required',
-         LoginExpired, "log in"),
-        ("Error: trying to reuse blob: checking whether a blob sha256:x exists: denied: requested access", Forbidden,
-         "right to push"),
-        ("Error: pinging r.test: Get: x509: certificate signed by unknown authority", ImageError, "CA"),
-        ("Error: pinging r.test: http: server gave HTTP response to HTTPS client", ImageError, "TLS"),
-        ("Error: writing manifest: denied: exceeded quota: images", QuotaExceeded, "quota"),
-        ("Error: writing blob: write /var/tmp/x: no space left on device", ImageError, "room"),
-        ("Error: dial tcp 127.0.0.1:1: connect: connection refused", ImageError, "reached"),
-        ("Error: something nobody thought of", ImageError, ""),
+        (401, "", LoginExpired, 7, "no longer valid", "log in to r.test again"),
+        (403, '{"errors": [{"code": "DENIED", "message": "requested access is denied"}]}',
+         Forbidden, 6, "may not push it (status 403: requested access is denied)", "ask for the right to push"),
+        (403, '{"errors": [{"code": "DENIED", "message": "exceeded quota: images"}]}',
+         QuotaExceeded, 6, "exceeded quota: images", "ask for more quota"),
+        (500, '{"errors": [{"code": "UNKNOWN", "message": "unknown error", "detail": {"Op": "write", "Err": 28}}]}',
+         ImageError, 8, "r.test has no room for x", "make room on r.test"),
+        (507, "", ImageError, 8, "r.test has no room for x", "make room on r.test"),
+        (413, "<html>", ImageError, 8, "status 413", "limits the size of a request"),
+        (500, "<html>", ImageError, 8, "status 500", "check the name"),
+        (400, '{"errors": "x"}', ImageError, 8, "status 400", "check the name"),
+        (400, '{"errors": [{"code": "\\u001b[31mred"}]}', ImageError, 8, "status 400: red", "check the name"),
     ],
 )  # fmt: skip
-def test_every_complaint_of_a_push_has_its_meaning(stderr: str, error: type[PaudeError], word: str) -> None:
-    found = push_failure("x cannot be pushed", "r.test", CommandFailed(("podman", "push"), 125, stderr))
+async def test_what_a_registry_refuses_is_told_with_the_remedy(
+    status: int, body: str, kind: type[PaudeError], code: int, why: str, hint: str
+) -> None:
+    async with httpx.AsyncClient() as client:
+        registry = Registry(client, "r.test", Login("u", CANARY))
+        found = registry.refusal("x", httpx.Response(status, text=body), "push")
 
-    assert type(found) is error
-    assert word in found.hint
-    assert found.why
-    assert not found.why.startswith("Error:")
+    assert (type(found), found.exit_code) == (kind, code)
+    assert why in f"{found}"
+    assert hint in (found.hint or "")

@@ -64,7 +64,8 @@ def test_a_build_is_read_beside_the_file(tmp_path: Path) -> None:
 
     found = of_devcontainer(write(tmp_path, {"build": build, "image": "ignored"}))
 
-    wanted = OwnBuild((tmp_path / ".devcontainer/Dockerfile").resolve(), tmp_path.resolve(), "dev", (("V", "1"),))
+    file = (tmp_path / ".devcontainer/Dockerfile").resolve()
+    wanted = OwnBuild(file, tmp_path.resolve(), "dev", (("V", "1"),), b"FROM x")
     assert (found.build, found.base) == (wanted, "")
     assert found.asks[PLACE]
 
@@ -182,7 +183,10 @@ async def test_the_projects_build_is_marked_so_that_what_it_leaves_is_found(
     (tmp_path / "Containerfile").write_text("FROM x")
     spec = context.ImageSpec("paude-agent", (), own=own_build(tmp_path, "Containerfile"))
 
-    built = await on_its_base(spec, BuildSettings(tmp_path, tmp_path))
+    async def lay(source: Path, into: Path) -> None:
+        (into / "file").write_bytes((source / "Containerfile").read_bytes())
+
+    built = await on_its_base(spec, BuildSettings(tmp_path, lay=lay))
 
     assert (built.base, built.own) == ("localhost/paude-base-of-project:12", None)
     assert f"--build-arg {tidy.MARK}={os.getpid()}-" in said.read_text().splitlines()[0]

@@ -93,6 +93,24 @@ def test_what_a_workspace_brings_that_lets_more_out_is_told(paths: Paths, tmp_pa
     assert found.brought == {"egress.allow": ["x.test"], "namespace": "n"}
 
 
+@pytest.mark.parametrize(
+    ("group", "values"),
+    [
+        ("lifecycle", {"keep": True, "idle_timeout": "99h", "max_age": 0}),
+        ("pod", {"labels": {"app": "db"}, "node_selector": {"a": "b"}, "tolerations": ["x"], "runtime_class": "runc"}),
+        ("resources", {"gpu": 8, "gpu_resource": "example.com/key"}),
+        ("build", {"containerfile": "C", "context": ".", "target": "t", "args": {"A": "1"}}),
+    ],
+)
+def test_how_long_a_session_lives_and_what_it_runs_beside_is_not_a_workspaces_to_say(
+    group: str, values: dict[str, object], paths: Paths, tmp_path: Path
+) -> None:
+    found = read(paths, workspace(tmp_path, {group: values}))
+
+    assert found.brought == {f"{group}.{name}": value for name, value in values.items()}
+    assert agreed.changed(paths, tmp_path, found.brought) == found.brought
+
+
 def test_what_is_the_users_alone_is_not_taken_from_a_workspace(paths: Paths, tmp_path: Path) -> None:
     there = workspace(tmp_path, {"kubeconfig": "theirs", "terminal": {"clipboard": True}})
 

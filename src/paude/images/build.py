@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import anyio.to_thread
 
@@ -16,44 +19,58 @@ from paude.images.agents import Agent
 from paude.images.agents import agent as find_agent
 from paude.images.content import Memory
 from paude.images.context import CONTAINERFILE, DEFAULT_BASE, DEFAULT_PLATFORM, ImageSpec, image_tag
+from paude.images.once import Once
 from paude.images.podman import line, podman, stop_words
-from paude.images.project import Project
+from paude.images.project import OwnBuild, Project
 from paude.settings import Settings
 
 BASE_OF_PROJECT = "localhost/paude-base-of-project"
 """The name of what a project builds for the agent's image to stand on."""
+Lay: TypeAlias = Callable[[Path, Path], Awaitable[None]]
+"""Copies what may leave the workspace of the first directory, which lies in it, into the second, which is empty."""
 _STEP = re.compile(r"STEP ([0-9]+)/([0-9]+): ")
+
+
+async def nothing_leaves(source: Path, into: Path) -> None:
+    """A build of the project's is not made. Raises ImageError."""
+    raise ImageError(f"nothing of {source} may be built from here")
 
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """What the user may say about builds, and the directories they use.
+    """What the user may say about builds, the directory they use, and what the images of one run have in common.
 
     `network` is "" (podman's own) or "host": the network of RUN lines, for machines whose containers have none.
+    `bases` are the names of what the project builds, which may change between one look at the workspace and the next;
+    `sent` is where layers have been pushed.
     """
 
     cache: Path
-    runtime: Path
     base: str = DEFAULT_BASE
     platform: str = DEFAULT_PLATFORM
     network: str = ""
     claude_version: str = ""
     project: Project = field(default_factory=Project)
+    lay: Lay = nothing_leaves
+    bases: Once[str] = field(default_factory=Once, compare=False, repr=False)
+    sent: Once[str] = field(default_factory=Once, compare=False, repr=False)
 
     @classmethod
-    def of(cls, wanted: Settings, *, cache: Path, runtime: Path, project: Project | None = None) -> BuildSettings:
+    def of(
+        cls, wanted: Settings, *, cache: Path, project: Project | None = None, lay: Lay = nothing_leaves
+    ) -> BuildSettings:
         """From what the user set, and what the project wants in the agent's image.
 
         Raises SettingsError for words that a builder cannot be given.
         """
         settings = cls(
             cache=cache,
-            runtime=runtime,
             base=wanted.base or DEFAULT_BASE,
             platform=wanted.platform,
             network=wanted.build.network,
             claude_version=wanted.claude_version,
             project=project or Project(),
+            lay=lay,
         )
         context.check(settings.base, settings.platform)
         context.check(settings.project.base or settings.base, settings.platform)
@@ -101,31 +118,56 @@ async def in_storage(name: str) -> bool:
 
 
 async def on_its_base(image: ImageSpec, settings: BuildSettings) -> ImageSpec:
-    """The image on what the project builds for it: built, and named by its content. Raises ImageError."""
+    """The image on what the project builds for it: built once in a run, and named by its content. Raises ImageError."""
     own = image.own
     if own is None:
         return image
-    words = ["--layers", "--timestamp", "0", "--platform", image.platform, "--file", str(own.containerfile)]
-    words += [f"--network={settings.network}"] if settings.network else []
-    words += [f"--target={own.target}"] if own.target else []
-    for key, value in own.arguments:
-        words += ["--build-arg", f"{key}={value}"]
-    with tempfile.TemporaryDirectory(prefix="paude-base-") as directory:
-        note = Path(directory) / "id"
-        await _run(image, [*words, "--iidfile", str(note), str(own.context)])
+    base = await settings.bases.of((own, image.platform), partial(_build_base, image, own, settings))
+    return replace(image, base=base, own=None)
+
+
+async def _build_base(image: ImageSpec, own: OwnBuild, settings: BuildSettings) -> str:
+    """Build it from what was agreed to, and a copy of what may leave the workspace; both may change meanwhile."""
+    contexts = _contexts(settings)
+    with tempfile.TemporaryDirectory(dir=contexts, prefix="base-", ignore_cleanup_errors=True) as directory:
+        recipe, note, copied = (Path(directory) / name for name in (CONTAINERFILE, "id", "context"))
+        copied.mkdir()
+        await settings.lay(own.context, copied)
+        recipe.write_bytes(own.recipe)
+        words = ["--layers", "--timestamp", "0", "--platform", image.platform, "--file", str(recipe)]
+        words += [f"--network={settings.network}"] if settings.network else []
+        words += [f"--target={own.target}"] if own.target else []
+        for key, value in own.arguments:
+            words += ["--build-arg", f"{key}={value}"]
+        await _run(image, [*words, *_ignored(own, copied), "--iidfile", str(note), str(copied)])
         found = note.read_text().strip().removeprefix("sha256:")
     name = f"{BASE_OF_PROJECT}:{found[:12]}"
     await podman(["tag", found, name])
-    return replace(image, base=name, own=None)
+    return name
+
+
+def _ignored(own: OwnBuild, copied: Path) -> list[str]:
+    """The ignore file that belongs to the Containerfile alone: podman looks for it beside that, which is elsewhere."""
+    if own.containerfile.is_relative_to(own.context):
+        beside = copied / own.containerfile.relative_to(own.context)
+        for file in (beside.with_name(f"{beside.name}{end}") for end in (".containerignore", ".dockerignore")):
+            if file.is_file():
+                return ["--ignorefile", str(file)]
+    return []
+
+
+def _contexts(settings: BuildSettings) -> Path:
+    contexts = settings.cache / "contexts"
+    contexts.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return contexts
 
 
 async def build(image: ImageSpec, tag: str, settings: BuildSettings) -> str:
     """Build the image and return its local name; podman's steps are reported. Raises ImageError."""
     name = local_name(image, tag)
     image = await on_its_base(image, settings)
-    contexts = settings.cache / "contexts"
-    contexts.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=contexts, prefix=f"{image.name}-", ignore_cleanup_errors=True) as directory:
+    contexts, prefix = _contexts(settings), f"{image.name}-"
+    with tempfile.TemporaryDirectory(dir=contexts, prefix=prefix, ignore_cleanup_errors=True) as directory:
         await context.assemble(image, Path(directory), settings.cache)
         await tidy.remove_dead()
         await _run(image, _arguments(image, name, settings, Path(directory)))

@@ -23,7 +23,7 @@ async def ensure(image: ImageSpec, target: RegistryTarget, settings: BuildSettin
     tag = await tag_of(image, settings)
     target = await with_login(target)
     reference = target.reference(image.name, tag)
-    digest = await present(reference, target.login, target.ca_file)
+    digest = await present(reference, target)
     if digest is None:
         digest = await _bring(image, tag, reference, target, settings)
     return Pushed(str(target.pull_reference(image.name, tag)), digest)
@@ -42,8 +42,8 @@ async def _bring(
     local = local_name(image, tag)
     if not await in_storage(local):
         await build(image, tag, settings)
-    pushed = await push(local, reference, target, settings.runtime)
-    found = await present(reference, target.login, target.ca_file)
+    pushed = await push(local, reference, target, settings.cache, settings.sent)
+    found = await present(reference, target)
     if found is None:
         raise ImageError(f"{reference} was pushed and is not there", hint="does the registry delete images at once?")
     if found != pushed:

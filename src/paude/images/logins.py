@@ -36,11 +36,6 @@ async def find(host_and_path: str, environ: Mapping[str, str]) -> Login | None:
     return None
 
 
-def auth_file(login: Login, host: str) -> bytes:
-    """The content of an authfile with this one login."""
-    return json.dumps({"auths": {_key(host): {"auth": _encoded(login)}}}).encode()
-
-
 def dockerconfigjson(login: Login, host: str) -> bytes:
     """The value of `.dockerconfigjson` in a pull secret."""
     entry = {"username": login.user, "password": login.password, "auth": _encoded(login)}

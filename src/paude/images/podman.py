@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from paude import process, report
-from paude.errors import CommandFailed, Forbidden, ImageError, LoginExpired, PaudeError, QuotaExceeded
+from paude.errors import ImageError
 
 _PASSED = (
     "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
@@ -41,30 +41,6 @@ def stop_words(stderr: str, lines: int = 5) -> str:
     """The last lines of what podman said, without its decoration."""
     said = [_NOISE.sub("", line).strip('"') for line in stderr.strip().splitlines() if line.strip()]
     return "\n".join(said[-lines:])
-
-
-def push_failure(what: str, host: str, failed: CommandFailed) -> PaudeError:
-    """What a failed push means."""
-    why = stop_words(failed.stderr, 3)
-    for pattern, error, hint in _MEANINGS:
-        if re.search(pattern, failed.stderr, re.IGNORECASE):
-            return error(what, why=why, hint=hint.format(host=host))
-    return ImageError(what, why=why)
-
-
-_MEANINGS: tuple[tuple[str, type[PaudeError], str], ...] = (
-    (r"x509|certificate|tls: ", ImageError,
-     "name the CA of {host} by `--registry-ca FILE`, or add it to the system's store"),
-    (r"server gave HTTP response to HTTPS", ImageError, "{host} does not speak TLS; paude pushes over TLS only"),
-    (r"quota", QuotaExceeded, "delete images that are no longer used, or ask for more quota"),
-    (r"no space left|disk quota|507 Insufficient", ImageError,
-     "make room: on this machine `podman image prune`, or on {host}"),
-    (r"unauthorized|authentication required|invalid username|status 401|401 Unauthorized", LoginExpired,
-     "log in to {host} again; with a fresh login, the user may not push there"),
-    (r"denied|forbidden|status 403", Forbidden, "the user may not push to {host}; ask for the right to push there"),
-    (r"connection refused|no such host|i/o timeout|network is unreachable|connection reset|EOF$", ImageError,
-     "{host} cannot be reached; check the name and the network, and try again"),
-)  # fmt: skip
 
 
 def line(text: str) -> None:

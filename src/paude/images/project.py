@@ -18,6 +18,7 @@ from paude.errors import SettingsError
 
 PLACES = (".devcontainer/devcontainer.json", ".devcontainer.json")
 _LARGEST = 256 * 1024
+_LARGEST_RECIPE = 1 << 20
 _WORKSPACE = "/workspace"
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,100}(?::[a-z0-9-]{1,20})?(?:=[A-Za-z0-9.+:~-]{1,100})?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}")
@@ -43,12 +44,16 @@ _NOT_DONE = {
 
 @dataclass(frozen=True)
 class OwnBuild:
-    """An image that the project describes itself: built from `context`, before paude's own layers."""
+    """An image that the project describes itself: built from `context`, before paude's own layers.
+
+    `recipe` is what the Containerfile said when it was read: that is agreed to, and that is built.
+    """
 
     containerfile: Path
     context: Path
     target: str = ""
     arguments: tuple[tuple[str, str], ...] = ()
+    recipe: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -102,9 +107,19 @@ class Project:
 def own_build(
     workspace: Path, containerfile: str, context: str = "", target: str = "", arguments: Mapping[str, str] | None = None
 ) -> OwnBuild:
-    """A build inside of the workspace. Raises SettingsError for paths that leave it, or are not there."""
+    """A build inside of the workspace. Raises SettingsError for paths that leave it, or are not what they should be."""
     file = _inside(workspace, containerfile, "the Containerfile")
-    return OwnBuild(file, _inside(workspace, context or ".", "the context"), target, tuple((arguments or {}).items()))
+    below = _inside(workspace, context or ".", "the context")
+    return OwnBuild(file, below, target, tuple((arguments or {}).items()), _recipe(file, containerfile))
+
+
+def _recipe(file: Path, name: str) -> bytes:
+    try:
+        if not file.is_file() or file.stat().st_size > _LARGEST_RECIPE:
+            raise SettingsError(f"the Containerfile {name[:80]!a} is no file of at most {_LARGEST_RECIPE >> 20} MiB")
+        return file.read_bytes()
+    except OSError as exc:
+        raise SettingsError(f"the Containerfile {name[:80]!a} cannot be read", why=str(exc)) from exc
 
 
 def _inside(workspace: Path, path: str, what: str) -> Path:

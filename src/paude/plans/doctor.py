@@ -300,7 +300,7 @@ async def registry_of_cluster(cluster: Cluster, named: str, ca_file: str, paths:
     try:
         async with registry.target(cluster, wanted, paths) as found:
             target = await ensure.with_login(found)
-            await present(target.reference("paude-gate", "doctor"), target.login, target.ca_file)
+            await present(target.reference("paude-gate", "doctor"), target)
     except PaudeError as error:
         return [failed("registry", error)]
     who = f", as {target.login.user}" if target.login else ", without a login"

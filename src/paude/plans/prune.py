@@ -30,7 +30,7 @@ class Needed:
 
 async def needed(paths: Paths) -> Needed:
     """What starts without a workspace's wishes, and those of the sessions here, would use. Raises SettingsError."""
-    names = await images.wanted(BuildSettings.of(read(paths, None).values, cache=paths.cache, runtime=paths.runtime))
+    names = await images.wanted(BuildSettings.of(read(paths, None).values, cache=paths.cache))
     complete = True
     for record in records.load_all(paths):
         build = _of_session(record, paths) if isinstance(record, Record) else None

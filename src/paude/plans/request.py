@@ -23,9 +23,9 @@ from paude.backends.podman.start import Request as PodmanRequest
 from paude.egress import squid
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
-from paude.errors import NameTaken, SettingsError, UsageError
+from paude.errors import NameTaken, UsageError
 from paude.images.agents import agent as find_agent
-from paude.images.build import BuildSettings
+from paude.images.build import BuildSettings, Lay, nothing_leaves
 from paude.images.project import Project, of_devcontainer, own_build
 from paude.images.reference import RegistryTarget
 from paude.plans.laptop import Laptop
@@ -33,7 +33,7 @@ from paude.sessions import names, records
 from paude.sessions.records import Record, Unreadable
 from paude.settings import Paths, Settings, Settled, kinds, read
 from paude.settings.quantity import amount
-from paude.sync import selection
+from paude.sync import copied, decided, selection
 from paude.sync.limits import Limits as SyncLimits
 from paude.sync.shown import visible
 
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 TRUST_FILE = "ca-bundle.crt"
 """Among the files that the agent works with."""
-_LARGEST_RECIPE = 1 << 20
 _NOT_IN_A_LABEL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -126,7 +125,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
     if resumed is not None:  # its files are where they are
         settings = replace(settings, storage=replace(settings.storage, volume=resumed.volume))
     project = wishes.project if wishes.project is not None else project_of(workspace, wishes.settled)
-    build = build_of(settings, project, paths)
+    build = build_of(settings, project, paths, _what_leaves(wishes, workspace, paths))
     agent = find_agent(settings.agent, build.platform)
     gift = replace(gift, environment={**project.environment, **gift.environment})
     if project.script:
@@ -194,6 +193,17 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
     return Prepared(on_cluster, laptop, stale)
 
 
+def _what_leaves(wishes: Wishes, workspace: Path, paths: Paths) -> Lay:
+    """What a build may see of the workspace is what the sync would send: an image is pushed, and the agent reads it."""
+
+    async def lay(source: Path, into: Path) -> None:
+        chosen, more = await decided.decide(paths, workspace, only_below(workspace, wishes.only))
+        decided.check(more, wishes.agreed)
+        await copied.copy(workspace, source, chosen, into)
+
+    return lay
+
+
 def project_of(workspace: Path, settled: Settled) -> Project:
     """What the project wants of its image and container: paude.json over devcontainer.json. Raises SettingsError."""
     settings, brought = settled.values, settled.brought.get("base")
@@ -209,22 +219,19 @@ def _recipe(workspace: Path, project: Project) -> dict[str, str]:
     """The Containerfile by its content: whoever agreed to build it agreed to what it said then."""
     if project.build is None:
         return {}
-    file = project.build.containerfile
-    name = file.relative_to(workspace.resolve()).as_posix()
-    try:
-        if not file.is_file() or file.stat().st_size > _LARGEST_RECIPE:
-            raise SettingsError(f"the Containerfile {name[:80]!a} is no file of at most {_LARGEST_RECIPE >> 20} MiB")
-        # Never the name alone: a file may be called like a setting, and would stand in its place.
-        return {f"what {visible(name)} says": f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"}
-    except OSError as exc:
-        raise SettingsError(f"the Containerfile {name[:80]!a} cannot be read", why=str(exc)) from exc
+    name = project.build.containerfile.relative_to(workspace.resolve()).as_posix()
+    # Never the name alone: a file may be called like a setting, and would stand in its place.
+    return {f"what {visible(name)} says": f"sha256:{hashlib.sha256(project.build.recipe).hexdigest()}"}
 
 
-def build_of(settings: Settings, project: Project, paths: Paths) -> BuildSettings:
-    """How the images are built. Raises SettingsError for words that a builder cannot be given."""
+def build_of(settings: Settings, project: Project, paths: Paths, lay: Lay = nothing_leaves) -> BuildSettings:
+    """How the images are built; `lay` copies what a build of the project's may see.
+
+    Raises SettingsError for words that a builder cannot be given.
+    """
     # What the workspace says of a base is for the agent's image; the gate stands on what the user says.
     own = replace(settings, base=read(paths, None).values.base)
-    return BuildSettings.of(own, cache=paths.cache, runtime=paths.runtime, project=project)
+    return BuildSettings.of(own, cache=paths.cache, project=project, lay=lay)
 
 
 def sync_limits(settings: Settings) -> SyncLimits:

@@ -24,8 +24,9 @@ class Setting:
     """One setting as the table has it.
 
     `default` is as JSON holds it. `personal`: not taken from a workspace's paude.json. `loosens`: it can let more out
-    of this machine or of the session, so a value that a workspace's paude.json brings has to be agreed to. `adds`:
-    what several places say is put together, where of others the first place wins.
+    of this machine or of the session, or it decides what the session runs beside and how long: a value that a
+    workspace's paude.json brings has to be agreed to. `adds`: what several places say is put together, where of others
+    the first place wins.
     """
 
     name: str
@@ -82,8 +83,10 @@ class Resources:
     requests: Requests = field(default_factory=Requests)
     limits: Limits = field(default_factory=Limits)
     scratch: str = setting(kinds.QUANTITY, "4Gi", "Room for what the agent writes outside of its volume.")
-    gpu: int = setting(kinds.COUNT, 0, "Graphics processors for the agent.", flag="--gpu")
-    gpu_resource: str = setting(kinds.TEXT, "nvidia.com/gpu", "The resource by which the cluster counts them.")
+    gpu: int = setting(kinds.COUNT, 0, "Graphics processors for the agent.", flag="--gpu", loosens=True)
+    gpu_resource: str = setting(
+        kinds.TEXT, "nvidia.com/gpu", "The resource by which the cluster counts them.", loosens=True
+    )
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,17 @@ class Storage:
 class Pod:
     """Where and how the pod of a session runs."""
 
-    runtime_class: str = setting(kinds.TEXT, "", "A RuntimeClass, for gVisor or Kata.", flag="--runtime-class")
-    node_selector: Pairs = setting(kinds.SELECTOR, {}, "Labels that the node must have.")
-    tolerations: tuple[Toleration, ...] = setting(
-        kinds.TOLERATIONS, [], "Taints that it bears: `KEY[=VALUE][:EFFECT]`, as `kubectl taint` writes them."
+    runtime_class: str = setting(
+        kinds.TEXT, "", "A RuntimeClass, for gVisor or Kata.", flag="--runtime-class", loosens=True
     )
-    labels: Pairs = setting(kinds.LABELS, {}, "More labels for everything that a session makes.")
+    node_selector: Pairs = setting(kinds.SELECTOR, {}, "Labels that the node must have.", loosens=True)
+    tolerations: tuple[Toleration, ...] = setting(
+        kinds.TOLERATIONS,
+        [],
+        "Taints that it bears: `KEY[=VALUE][:EFFECT]`, as `kubectl taint` writes them.",
+        loosens=True,
+    )
+    labels: Pairs = setting(kinds.LABELS, {}, "More labels for everything that a session makes.", loosens=True)
 
 
 @dataclass(frozen=True)
@@ -216,12 +224,17 @@ class Lifecycle:
         "4h",
         "The agent is parked when it has had no output, no process at work and no traffic for so long.",
         flag="--idle-timeout",
+        loosens=True,
     )
     max_age: float = setting(
-        kinds.DURATION, "24h", "The agent is parked when so much time has passed since `paude start`.", flag="--max-age"
+        kinds.DURATION,
+        "24h",
+        "The agent is parked when so much time has passed since `paude start`.",
+        flag="--max-age",
+        loosens=True,
     )
     warning: float = setting(kinds.DURATION, "10m", "So long before, the terminal is told.")
-    keep: bool = setting(kinds.FLAG, False, "Neither limit counts.", flag="--keep")
+    keep: bool = setting(kinds.FLAG, False, "Neither limit counts.", flag="--keep", loosens=True)
     keep_workspace: bool = setting(
         kinds.FLAG, False, "`paude stop` keeps the volume; `paude start` resumes the session.", flag="--keep-workspace"
     )
@@ -264,7 +277,9 @@ class Sync:
     )
     bandwidth: str = setting(kinds.QUANTITY, "0", "Bytes of file content in a second, each way; 0 does not limit it.")
     ask_above: str = setting(kinds.QUANTITY, "1Gi", "A start asks before it sends more than that.", loosens=True)
-    max_history: str = setting(kinds.QUANTITY, "200M", "Of a larger git history only the last commits are sent.")
+    max_history: str = setting(
+        kinds.QUANTITY, "200M", "Of a larger git history only the last commits are sent.", loosens=True
+    )
 
 
 @dataclass(frozen=True)
@@ -309,7 +324,9 @@ class Settings:
     registry_ca: str = setting(
         kinds.FILE, "", "The registry's CA certificates; else the cluster's.", flag="--registry-ca", personal=True
     )
-    pull_secret: str = setting(kinds.TEXT, "", "An existing Secret to pull images with.", flag="--pull-secret")
+    pull_secret: str = setting(
+        kinds.TEXT, "", "An existing Secret to pull images with.", flag="--pull-secret", loosens=True
+    )
     agent: str = setting(kinds.TEXT, "claude", "The coding agent: `claude`, `codex` or `shell`.", flag="--agent")
     claude_version: str = setting(kinds.TEXT, "", "Another version of Claude Code.", variable="PAUDE_CLAUDE_VERSION")
     base: str = setting(

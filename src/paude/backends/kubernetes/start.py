@@ -232,7 +232,7 @@ class Start:
         """
         image = self._request.agent_image
         tag = await tag_of(image, self._request.build)
-        digest = await present(target.reference(image.name, tag), target.login, target.ca_file)
+        digest = await present(target.reference(image.name, tag), target)
         return _pinned(Pushed(str(target.pull_reference(image.name, tag)), digest or ""))
 
     async def push_agent_image(self, target: RegistryTarget, found: Pushed) -> Pushed:
