@@ -104,6 +104,16 @@ def test_nothing_is_ever_decrypted() -> None:
     assert "on_unsupported_protocol respond all" in lines("a.test"), "and what is not TLS is answered, not passed on"
 
 
+def test_what_comes_to_the_outer_door_goes_through_the_inner_one_and_nowhere_else() -> None:
+    direct = [line for line in lines("a.test") if re.match(r"(never|always)_direct .* outer", line)]
+    assert direct == ["never_direct allow outer", "always_direct deny outer"]
+
+
+def test_only_the_proxy_itself_says_for_whom_it_asks() -> None:
+    followed = [line for line in lines("a.test") if line.startswith("follow_x_forwarded_for")]
+    assert followed == ["follow_x_forwarded_for allow inner self", "follow_x_forwarded_for deny all"]
+
+
 def test_private_networks_are_refused_and_more_can_be_named() -> None:
     configuration = squid.configuration(
         Allowlist(("a.test",)), squid.Options(private=("203.0.113.0/24", "2001:db8::/32"))
