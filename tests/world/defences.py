@@ -452,8 +452,8 @@ DEFENCES = (
     Defence(
         "plan: the baseline before the policy",
         PLAN,
-        r"apply_session_policy, anchor, baseline, address",
-        "apply_session_policy, anchor, anchor, address",
+        r"apply_session_policy, anchor, address, after=\[baseline\]",
+        "apply_session_policy, anchor, address",
         GRAPH,
     ),
     Defence("plan: proof before leave", PLAN, r"unpacked, proxy, policy\]", "unpacked]", GRAPH),

@@ -151,7 +151,7 @@ def on_kubernetes(k: Change) -> Plan:
     now = plan.step(k.look, cluster)
     gate = plan.step(inside.connect_gate, now)
     proxy = plan.step(k.roll_out_next, now)
-    both = plan.step(k.open_both, now, proxy)
+    both = plan.step(k.open_both, now, after=[proxy])
     admitted = plan.step(inside.await_admission, now, gate, proxy, after=[both])
     switched = plan.step(k.switch_address, now, after=[admitted])
     there = plan.step(inside.await_switch, now, gate, after=[switched])

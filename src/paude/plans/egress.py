@@ -30,7 +30,7 @@ async def egress(record: Record, paths: Paths) -> Egress:
         from paude.backends.podman import engine, wall
         from paude.backends.podman.containers import PROXY_PART, name_of
 
-        here = await wall.standing(await engine.connect(), record, paths)
+        here = await wall.standing(await engine.connect(), record)
         name = name_of(record.name, PROXY_PART) if here.proxies else ""
         return Egress(here.allowlist, here.serves, name, here.address, [record.name] if name else [])
     from paude.backends.kubernetes import manifests, proxies
@@ -38,7 +38,7 @@ async def egress(record: Record, paths: Paths) -> Egress:
     from paude.backends.kubernetes.wall import standing
 
     async with connected(record, paths) as cluster:
-        now = await standing(cluster, record, paths)
+        now = await standing(cluster, record)
         if not now.serves:
             return Egress(now.allowlist, "", "", now.address)
         shared = await proxies.users(cluster, now.serves)
@@ -52,14 +52,14 @@ async def refused(record: Record, paths: Paths) -> tuple[Allowlist, list[Denied]
         from paude.backends.podman import refusals as of_podman
 
         podman = await engine.connect()
-        allowed = (await wall.standing(podman, record, paths)).allowlist
+        allowed = (await wall.standing(podman, record)).allowlist
         return allowed, await of_podman.so_far(podman, record)
     from paude.backends.kubernetes import refusals
     from paude.backends.kubernetes.recorded import connected
     from paude.backends.kubernetes.wall import standing
 
     async with connected(record, paths) as cluster:
-        now = await standing(cluster, record, paths)
+        now = await standing(cluster, record)
         client = await refusals.client_of(cluster, record)
         return now.allowlist, await refusals.so_far(cluster, now.serves, client)
 
@@ -71,7 +71,7 @@ async def refused_as_they_come(record: Record, paths: Paths) -> AsyncIterator[tu
         from paude.backends.podman import refusals as of_podman
 
         podman = await engine.connect()
-        allowed = (await wall.standing(podman, record, paths)).allowlist
+        allowed = (await wall.standing(podman, record)).allowlist
         async for one in of_podman.as_they_come(podman, record):
             yield allowed, one
         return
@@ -80,7 +80,7 @@ async def refused_as_they_come(record: Record, paths: Paths) -> AsyncIterator[tu
     from paude.backends.kubernetes.wall import standing
 
     async with connected(record, paths) as cluster:
-        allowed = (await standing(cluster, record, paths)).allowlist
+        allowed = (await standing(cluster, record)).allowlist
         client = await refusals.client_of(cluster, record)
         async for one in refusals.as_they_come(cluster, client):
             yield allowed, one

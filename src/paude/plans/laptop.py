@@ -144,7 +144,7 @@ class Laptop:
         ssh_config.write(self.paths, records.names_of(self.paths))
         return record
 
-    async def start_supervisor(self, record: Record) -> None:
+    async def start_supervisor(self) -> None:
         """The process that keeps tunnels and sync alive when this command has ended."""
         await supervisor.ensure(self.paths)
 

@@ -40,16 +40,15 @@ async def glance(record: Record, paths: Paths) -> Seen:
 
 
 async def _on_kubernetes(record: Record, paths: Paths) -> Look:
-    from paude.backends.kubernetes.pods import pod_name
+    from paude.backends.kubernetes import pods
     from paude.backends.kubernetes.recorded import connected
-    from paude.backends.kubernetes.stop import Stop
     from paude.backends.kubernetes.wall import warnings_of
     from paude.sessions.states import derive
 
     async with connected(record, paths) as cluster:
-        warnings = await warnings_of(cluster, record, paths)
-        pod = await cluster.get("Pod", pod_name(record.name))
-        running = await Stop(record, paths).find_pod(cluster)
+        warnings = await warnings_of(cluster, record)
+        pod = await cluster.get("Pod", pods.pod_name(record.name))
+        running = await pods.running(cluster, record)
         if running is None:
             return Look(derive(pod), None, warnings)
         async with gate_of(running, record.name, paths) as connection:
@@ -58,12 +57,11 @@ async def _on_kubernetes(record: Record, paths: Paths) -> Look:
 
 
 async def _on_podman(record: Record, paths: Paths) -> Look:
-    from paude.backends.podman import engine, listing
-    from paude.backends.podman.stop import Stop
+    from paude.backends.podman import engine, listing, pods
 
     podman = await engine.connect()
     containers = await listing.containers_of(podman, record.uid)
-    running = await Stop(record, paths).find_pod(podman)
+    running = await pods.running(podman, record)
     if running is None:
         return Look(listing.seen(record.name, containers), None)
     async with gate_of(running, record.name, paths) as connection:

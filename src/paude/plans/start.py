@@ -33,7 +33,7 @@ def on_kubernetes(k: Start, laptop: Laptop, *, firewall: bool = False) -> Plan:
     namespace = plan.step(k.ensure_namespace, cluster)
     registry = plan.step(k.find_registry, cluster)
     anchor = plan.step(k.create_anchor, namespace, after=[record])
-    supervisor = plan.step(laptop.start_supervisor, record)
+    supervisor = plan.step(laptop.start_supervisor, after=[record])
 
     # The wall, and the way out.
     baseline = plan.step(k.apply_baseline_policy, namespace)
@@ -41,7 +41,7 @@ def on_kubernetes(k: Start, laptop: Laptop, *, firewall: bool = False) -> Plan:
     if firewall:
         plan.step(k.apply_egress_firewall, namespace)
     address = plan.step(k.reserve_proxy_address, anchor)
-    policy = plan.step(k.apply_session_policy, anchor, baseline, address)
+    policy = plan.step(k.apply_session_policy, anchor, address, after=[baseline])
     pull = plan.step(k.find_pull_secret, anchor, registry)
     proxy_image = plan.step(k.push_proxy_image, registry)
     proxy = plan.step(k.roll_out_proxy, namespace, proxy_image, pull, after=[address])
@@ -87,15 +87,15 @@ def on_podman(p: PodmanStart, laptop: Laptop) -> Plan:
     record = plan.step(laptop.write_record, podman, after=[noted])
     place = plan.step(p.claim_volume, podman, after=[record])
     permits = plan.step(p.make_permits, podman, after=[record])
-    supervisor = plan.step(laptop.start_supervisor, record)
+    supervisor = plan.step(laptop.start_supervisor, after=[record])
     secrets = plan.step(p.store_secrets, place, keys)
 
     # The one way out, and the network that has no other.
     sockets = plan.step(p.open_sockets, podman, after=[record])
     proxy_image = plan.step(p.build_proxy_image, podman)
-    proxy = plan.step(p.run_proxy, place, proxy_image, sockets)
+    proxy = plan.step(p.run_proxy, place, proxy_image, after=[sockets])
     gate_image = plan.step(p.build_gate_image, podman)
-    network = plan.step(p.make_network, place, gate_image, sockets)
+    network = plan.step(p.make_network, place, gate_image, after=[sockets])
 
     # The containers: the gate lays out the volume, the agent takes its parts of it and waits for its leave.
     pod = plan.step(p.run_gate, place, gate_image, network, after=[secrets, permits])

@@ -33,7 +33,7 @@ async def prove(record: Record, paths: Paths) -> Proof:
     from paude.backends.kubernetes.wall import standing
 
     async with connected(record, paths) as cluster:
-        now = await standing(cluster, record, paths)
+        now = await standing(cluster, record)
         if now.pod is None:
             raise NotFound(f"the gate of {record.name} does not run", hint="see `paude status`")
         # A name for what is tried through the proxy; behind a wildcard nobody knows which names there are.
@@ -43,10 +43,9 @@ async def prove(record: Record, paths: Paths) -> Proof:
 
 
 async def _on_podman(record: Record, paths: Paths) -> Proof:
-    from paude.backends.podman import engine
-    from paude.backends.podman.stop import Stop
+    from paude.backends.podman import engine, pods
 
-    running = await Stop(record, paths).find_pod(await engine.connect())
+    running = await pods.running(await engine.connect(), record)
     if running is None:
         raise NotFound(f"the gate of {record.name} does not run", hint="see `paude status`")
     host = next(iter(Allowlist(record.hosts).exact), "")

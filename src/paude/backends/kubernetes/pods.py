@@ -15,6 +15,7 @@ from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.manifests import Identity, resource_name
 from paude.backends.kubernetes.tunnels import tunnel_to
 from paude.errors import PaudeError, SessionGone
+from paude.sessions.records import Record
 from paude.tunnel.base import Dialer
 
 T = TypeVar("T")
@@ -42,6 +43,14 @@ def session_objects(session: str) -> frozenset[str]:
 def pod_name(session: str) -> str:
     """The one pod of a session."""
     return f"{resource_name(session)}-0"
+
+
+async def running(cluster: Cluster, record: Record) -> Pod | None:
+    """The pod of the session that the record is about, if its gate runs."""
+    pod = await cluster.get("Pod", pod_name(record.name))
+    if pod is None or ownership.session_uid(pod) != record.uid or not reasons.running(pod, "gate"):
+        return None
+    return Pod(cluster, pod_name(record.name), str(pod["metadata"]["uid"]))
 
 
 async def until(cluster: Cluster, session: str, wanted: Callable[[Object], T | None]) -> T:

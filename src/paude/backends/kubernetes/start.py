@@ -281,9 +281,7 @@ class Start:
             raise
 
     @asynccontextmanager
-    async def apply_session_policy(
-        self, anchor: Anchor, baseline: None, address: str | None
-    ) -> AsyncIterator[str | None]:
+    async def apply_session_policy(self, anchor: Anchor, address: str | None) -> AsyncIterator[str | None]:
         """Open the one way out, to the proxy; gives the proxy's address on, now that the rule for it stands."""
         if address is None:
             yield None

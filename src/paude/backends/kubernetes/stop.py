@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import anyio
 
 from paude import report
-from paude.backends.kubernetes import manifests, ownership, pods, proxies, reasons
+from paude.backends.kubernetes import manifests, ownership, pods, proxies
 from paude.backends.kubernetes.cluster import Cluster
 from paude.backends.kubernetes.manifests import Identity
 from paude.backends.kubernetes.pods import Pod
@@ -46,10 +46,7 @@ class Stop:
 
     async def find_pod(self, cluster: Cluster) -> Pod | None:
         """The session's pod, if its gate runs."""
-        pod = await cluster.get("Pod", pods.pod_name(self.record.name))
-        if pod is None or ownership.session_uid(pod) != self.record.uid or not reasons.running(pod, "gate"):
-            return None
-        return Pod(cluster, pods.pod_name(self.record.name), str(pod["metadata"]["uid"]))
+        return await pods.running(cluster, self.record)
 
     async def delete_pod(self, cluster: Cluster) -> None:
         """End the agent, with its normal grace, and see that the pod is gone."""

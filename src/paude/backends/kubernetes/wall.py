@@ -20,7 +20,6 @@ from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.manifests import Identity
 from paude.backends.kubernetes.pods import Pod
 from paude.backends.kubernetes.recorded import connected
-from paude.backends.kubernetes.stop import Stop
 from paude.egress import policies, squid
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
@@ -47,7 +46,7 @@ class Standing:
     pod: Pod | None
 
 
-async def standing(cluster: Cluster, record: Record, paths: Paths) -> Standing:
+async def standing(cluster: Cluster, record: Record) -> Standing:
     """Read it. Raises NotFound when the session has gone, UsageError when it has no wall."""
     anchor = await cluster.get("ConfigMap", manifests.resource_name(record.name))
     if anchor is None or ownership.session_uid(anchor) != record.uid:
@@ -64,14 +63,14 @@ async def standing(cluster: Cluster, record: Record, paths: Paths) -> Standing:
         Company.from_json(str(facts.get("paude.io/company", ""))),
         str(service["metadata"]["labels"].get("paude.io/serves", "")),
         str(service["spec"].get("clusterIP", "")),
-        await Stop(record, paths).find_pod(cluster),
+        await pods.running(cluster, record),
     )
 
 
-async def warnings_of(cluster: Cluster, record: Record, paths: Paths) -> tuple[str, ...]:
+async def warnings_of(cluster: Cluster, record: Record) -> tuple[str, ...]:
     """What the user should know of the session's wall, one line each."""
     try:
-        now = await standing(cluster, record, paths)
+        now = await standing(cluster, record)
     except UsageError:
         return ("it has no wall: the agent may reach anything (--allow-network)",)
     except NotFound:
@@ -125,7 +124,7 @@ class Change:
 
     async def look(self, cluster: Cluster) -> Standing:
         """How the wall stands. Raises UsageError for a host to deny that is not on the list."""
-        found = await standing(cluster, self.record, self.paths)
+        found = await standing(cluster, self.record)
         found.allowlist.check_listed(self.remove)
         return found
 
@@ -152,7 +151,7 @@ class Change:
         await proxies.roll_out(namespace, self.wanted(now), now.company, source)
         return await proxies.pod_address(now.cluster, self.digest(now))
 
-    async def open_both(self, now: Standing, proxy: str) -> None:
+    async def open_both(self, now: Standing) -> None:
         """Let the session talk to the new proxy beside the old one."""
         if self.idle(now):
             return

@@ -9,6 +9,7 @@ from paude.backends.podman.containers import name_of
 from paude.backends.podman.engine import Engine
 from paude.errors import PodFailed, SessionGone
 from paude.images.podman import environment
+from paude.sessions.records import Record
 from paude.ssh.ssh_config import GATE_PORT
 from paude.tunnel.base import Dialer
 from paude.tunnel.execstream import ExecStreams
@@ -33,6 +34,14 @@ class Pod:
     def _command(self, port: int) -> tuple[str, ...]:
         container = self.gate if port == GATE_PORT else name_of(self.session, "agent")
         return ("podman", "exec", "--interactive", container, *_SSHD)
+
+
+async def running(podman: Engine, record: Record) -> Pod | None:
+    """The containers of the session that the record is about, if its gate runs."""
+    known = await podman.inspect("container", name_of(record.name, "gate"))
+    if known is None or (known.get("State") or {}).get("Status") != "running":
+        return None
+    return Pod(podman, record.name, str(known["Id"]))
 
 
 def dialer(session: str) -> Dialer:

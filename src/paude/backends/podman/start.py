@@ -202,7 +202,7 @@ class Start:
         return name if await podman.has_image(name) else await build(image, tag, self._request.build)
 
     @asynccontextmanager
-    async def run_proxy(self, place: Place, image: str, sockets: None) -> AsyncIterator[Watch]:
+    async def run_proxy(self, place: Place, image: str) -> AsyncIterator[Watch]:
         """The session's proxy, which answers a little later; gives what tells if it never does."""
         if not self._request.walled:
             yield anyio.sleep_forever
@@ -223,7 +223,7 @@ class Start:
         return replace(place, remains={name: one for name, one in place.remains.items() if name not in both})
 
     @asynccontextmanager
-    async def make_network(self, place: Place, image: str, sockets: None) -> AsyncIterator[str]:
+    async def make_network(self, place: Place, image: str) -> AsyncIterator[str]:
         """The session's network, which has no way out; gives the id of the container that holds it."""
         async with self._container(place, "net", containers.network(self._spec, image)) as made:
             yield made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from paude.backends.podman import engine
+from paude.backends.podman import engine, pods
 from paude.backends.podman.containers import name_of
 from paude.backends.podman.engine import Engine, labels_of
 from paude.backends.podman.pods import Pod
@@ -27,10 +27,7 @@ class Stop:
 
     async def find_pod(self, podman: Engine) -> Pod | None:
         """The session's containers, if its gate runs."""
-        known = await podman.inspect("container", name_of(self.record.name, "gate"))
-        if known is None or (known.get("State") or {}).get("Status") != "running":
-            return None
-        return Pod(podman, self.record.name, str(known["Id"]))
+        return await pods.running(podman, self.record)
 
     async def delete_containers(self, podman: Engine) -> None:
         """End the agent, with a short grace, and everything around it."""

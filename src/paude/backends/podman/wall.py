@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from paude.backends.podman import containers, engine, listing
+from paude.backends.podman import containers, engine, listing, pods
 from paude.backends.podman.containers import (
     ALLOWLIST,
     FORMER_PROXY,
@@ -27,7 +27,6 @@ from paude.backends.podman.containers import (
 from paude.backends.podman.engine import Engine, Object, labels_of
 from paude.backends.podman.pods import Pod
 from paude.backends.podman.start import Watch, proxy_files, run, store, until_ended
-from paude.backends.podman.stop import Stop
 from paude.egress import squid
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
@@ -65,7 +64,7 @@ class Standing:
         return labels_of(self.proxies[0]).get(key, "") if self.proxies else ""
 
 
-async def standing(podman: Engine, record: Record, paths: Paths) -> Standing:
+async def standing(podman: Engine, record: Record) -> Standing:
     """Read it. Raises NotFound when the session has gone, UsageError when it has no wall."""
     volume = await podman.inspect("volume", name_of(record.name))
     if volume is None or labels_of(volume).get("paude.io/session-uid") != record.uid:
@@ -81,7 +80,7 @@ async def standing(podman: Engine, record: Record, paths: Paths) -> Standing:
         record.name,
         Allowlist(_hosts(proxies, record)),
         sorted(proxies, key=_name),
-        await Stop(record, paths).find_pod(podman),
+        await pods.running(podman, record),
         formers=sorted(formers, key=lambda one: -float(one.get("Created") or 0)),
     )
 
@@ -121,7 +120,7 @@ class Change:
 
     async def look(self, podman: Engine) -> Standing:
         """How the wall stands. Raises UsageError for a host to deny that is not on the list."""
-        found = await standing(podman, self.record, self.paths)
+        found = await standing(podman, self.record)
         found.allowlist.check_listed(self.remove)
         return found
 
