@@ -13,6 +13,8 @@ import json
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import takewhile
+from threading import RLock
 from typing import TextIO
 from urllib.parse import quote
 
@@ -42,6 +44,12 @@ _FORMS = (
 )
 
 
+# A private key whose end has not come yet, and what may come next of it.
+_BEGUN_KEY = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[A-Za-z0-9+/=\s]*-{0,5}\Z")
+_IN_KEY = re.compile(r"[A-Za-z0-9+/=\s]*(?:-{1,5}END|-{0,5}\Z|\n)")
+_LONGEST = 16 * 1024
+
+
 def hold(value: str | bytes) -> None:
     """Remember a secret: from now on it is hidden wherever it turns up."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
@@ -64,15 +72,35 @@ def redact(text: str) -> str:
 
 
 class Redacted:
-    """A stream that writes nothing secret; everything else of it is the stream's own."""
+    """A stream that writes nothing secret; everything else of it is the stream's own.
+
+    A secret may come in several writes: a line is written when it is whole or when it is flushed, and what comes after
+    a flush is looked at together with what came before. A private key may also come in several lines.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._given = ""  # since the beginning of the line, or of the key
+        self._shown = ""  # of it
+        self._turn = RLock()  # a display draws in a thread of its own
 
     def write(self, text: str) -> int:
         """Write the text without secrets; gives the length of what was given, as callers expect."""
-        self._stream.write(redact(text))
+        with self._turn:
+            if _BEGUN_KEY.search(self._given) and not _IN_KEY.match(text):
+                self._begin_line()
+            self._given += text
+            if "\n" in text:
+                self._end_line()
         return len(text)
+
+    def flush(self) -> None:
+        """Write what there is of a line."""
+        with self._turn:
+            self._show(self._given)
+            if len(self._given) > _LONGEST:
+                self._given = self._shown = ""
+            self._stream.flush()
 
     def writelines(self, lines: list[str]) -> None:
         """Write each of them."""
@@ -81,6 +109,25 @@ class Redacted:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
+
+    def _end_line(self) -> None:
+        lines = self._given[: self._given.rindex("\n") + 1]
+        self._show(lines)
+        if not _BEGUN_KEY.search(lines) or len(lines) > _LONGEST:
+            self._begin_line()
+
+    def _begin_line(self) -> None:
+        self._given = self._given[self._given.rfind("\n") + 1 :]
+        self._shown = ""
+
+    def _show(self, given: str) -> None:
+        text = redact(given)
+        known = len(self._shown)
+        if not text.startswith(self._shown):  # what was shown has become a secret's beginning
+            known = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, self._shown, strict=False)))
+        self._shown = text
+        if text[known:]:
+            self._stream.write(text[known:])
 
 
 def _inner(text: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
 
@@ -116,9 +117,47 @@ def test_a_stream_is_a_stream_but_for_that() -> None:
     stream = Redacted(inner)
     print("a canary-in-a-stream b", file=stream)  # type: ignore[type-var]
     stream.writelines(["canary-in-a-stream"])
+    stream.flush()
     assert inner.getvalue() == f"a {HIDDEN} b\n{HIDDEN}"
     assert stream.getvalue() == inner.getvalue()  # type: ignore[operator]
     assert stream.isatty() is False  # type: ignore[operator]
+
+
+def written(pieces: list[str], *, flushed: bool) -> str:
+    """What a stream shows of text that comes in pieces."""
+    inner = io.StringIO()
+    stream = Redacted(inner)
+    for piece in pieces:
+        stream.write(piece)
+        if flushed:
+            stream.flush()
+    stream.flush()
+    return inner.getvalue()
+
+
+@given(st.sampled_from(sorted(SHAPED)), st.lists(st.integers(0, 120)))
+def test_a_secret_that_comes_in_several_writes_is_hidden_as_if_it_came_in_one(kind: str, cuts: list[int]) -> None:
+    text = f"one line\nbefore {SHAPED[kind]} after\nanother: line"
+    ends = sorted({0, *(min(cut, len(text)) for cut in cuts), len(text)})
+    pieces = [text[a:b] for a, b in pairwise(ends)]
+    assert written(pieces, flushed=False) == redact(text)
+
+
+def test_of_a_secret_that_is_flushed_in_the_middle_the_rest_is_hidden() -> None:
+    secret = SHAPED["an Anthropic key"]
+    assert written([f"a {secret[:12]}", f"{secret[12:]} b\n"], flushed=True) == f"a {secret[:12]}{HIDDEN} b\n"
+
+
+def test_a_private_key_that_comes_line_by_line_is_hidden_and_what_follows_is_not() -> None:
+    lines = [f"  {line}\n" for line in SHAPED["a private key"].split("\n")]
+    head, tail = lines[0].strip(), lines[-1].strip()
+    assert written([*lines, "hint: log in\n"], flushed=True) == f"  {head}{HIDDEN}{tail}\nhint: log in\n"
+    assert written([*lines[:-1], "hint: log in\n"], flushed=True) == f"  {head}{HIDDEN}hint: log in\n"
+
+
+@given(st.lists(st.text(alphabet="abc -\n:=", max_size=8)), st.booleans())
+def test_text_that_comes_in_pieces_stays(pieces: list[str], flushed: bool) -> None:
+    assert written(pieces, flushed=flushed) == "".join(pieces)
 
 
 @pytest.mark.parametrize("words", [("stop", SHAPED["an Anthropic key"]), (SHAPED["a Google access token"],)])
