@@ -209,6 +209,18 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+async def test_an_end_that_takes_everything_at_once_leaves_room_for_others(kind: Kind):
+    async with opened(kind, "echo") as stream, anyio.create_task_group() as tasks:
+        others = anyio.Event()
+
+        async def other() -> None:
+            others.set()
+
+        tasks.start_soon(other)
+        await stream.send(b"x")
+        assert others.is_set()
+
+
 async def test_closing_twice_and_under_a_waiting_reader_is_harmless(kind: Kind):
     async with opened(kind, "echo") as stream, anyio.create_task_group() as tasks:
         ended = anyio.Event()

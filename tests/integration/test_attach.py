@@ -77,6 +77,17 @@ async def test_the_agents_exit_code_is_a_number_or_nothing(server: Sshd, agent: 
         assert await one.ends() == AgentEnded(code)
 
 
+async def test_a_terminal_whose_end_nobody_explains_is_a_lost_link_and_not_the_end(server: Sshd, agent: Tmux):
+    os.mkfifo(server.directory / "ended")  # whoever reads it waits for ever
+    async with attached(server, agent) as one:
+        await one.becomes(State.LIVE)
+        one.user.type(b"\x02d")
+        await one.becomes(State.DOWN)
+        await one.becomes(State.LIVE)
+        one.user.type(b"here\r")
+        await agent.holds("here", "here")
+
+
 async def test_after_a_cut_it_is_live_again_and_what_was_typed_meanwhile_arrives_once(server: Sshd, agent: Tmux):
     async with attached(server, agent) as one:
         await one.becomes(State.LIVE)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,13 +18,16 @@ import anyio
 import pytest
 from anyio.abc import ByteStream, Process
 
+from attaching import Link
 from paude.errors import ConnectionLost, SessionGone
 from paude.process import run
 from paude.settings import Paths
 from paude.ssh import fdpass
 from paude.ssh.ssh_config import HELPER, agent_alias
 from paude.supervisor import client
-from paude.supervisor.hold import Road
+from paude.supervisor.hold import Road, Roads
+from paude.supervisor.server import LOG_LIMIT, serve
+from paude.tunnel.base import Dialer
 from paude.tunnel.local import LocalStream
 from relay import relay
 from ssh_server import Sshd, sshd
@@ -268,6 +273,42 @@ async def test_stop_returns_when_it_has_ended(paths: Paths, server: Sshd):
         await client.stop(paths)
 
 
+async def test_after_thirty_cuts_it_holds_no_more_than_after_one(paths: Paths, server: Sshd):
+    async def resolve(name: str) -> Dialer:
+        return Link(way)
+
+    async with relay(("127.0.0.1", server.port)) as way, anyio.create_task_group() as tasks:
+        tasks.start_soon(serve, paths, Roads(resolve, hold=20), nothing)
+        while await client.status(paths) is None:  # noqa: ASYNC110 -- a socket that is not there yet has no event
+            await anyio.sleep(0.02)
+        held = []
+        for _ in range(31):
+            async with await stream(paths, b"one 2223\n") as opened:
+                with anyio.fail_after(20):
+                    assert (await opened.receive()).startswith(b"SSH-2.0")
+                    way.cut()
+                    with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+                        await opened.receive()
+            way.mend()
+            await anyio.wait_all_tasks_blocked()
+            held.append((len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks()), threading.active_count()))
+        assert max(held[1:]) <= held[0]
+        await client.stop(paths)
+
+
+async def test_its_log_is_put_aside_while_it_runs(paths: Paths, server: Sshd):
+    log = paths.state / "supervisor.log"
+    log.write_bytes(b"x" * (LOG_LIMIT - 200))
+    async with supervisor(paths):
+        for _ in range(5):
+            async with await stream(paths, b"nonsense\n") as opened:
+                with anyio.fail_after(10), pytest.raises(anyio.EndOfStream):
+                    await opened.receive()
+        assert log.with_suffix(".log.1").read_bytes().startswith(b"xxx")
+        assert b"a client was dropped" in log.read_bytes()
+        assert log.stat().st_size < LOG_LIMIT
+
+
 async def test_it_leaks_no_descriptors(paths: Paths, server: Sshd):
     async with supervisor(paths) as process:
         await run(ssh_command(paths, server, "true"))
@@ -277,6 +318,11 @@ async def test_it_leaks_no_descriptors(paths: Paths, server: Sshd):
         with anyio.fail_after(10):
             while len(os.listdir(f"/proc/{process.pid}/fd")) > before:  # noqa: ASYNC110
                 await anyio.sleep(0.1)  # streams linger for seconds; another process's descriptors have no event
+
+
+@asynccontextmanager
+async def nothing() -> AsyncIterator[None]:
+    yield
 
 
 class Refusing:

@@ -144,7 +144,7 @@ class Relay:
                     await anyio.sleep(self.delay)
                 if up and self.rate:
                     async with self._uplink:
-                        await anyio.sleep(len(data) / self.rate)
+                        await self._throttle(len(data))
                 await self._flowing.wait()
                 if source in self._forgotten:
                     continue
@@ -153,6 +153,10 @@ class Relay:
         if source in self._forgotten and not up:
             await anyio.sleep_forever()
         tasks.cancel_scope.cancel()
+
+    async def _throttle(self, size: int) -> None:
+        if self.rate:  # it may have been lifted while others were sent
+            await anyio.sleep(size / self.rate)
 
 
 def _reset(stream: SocketStream) -> None:

@@ -254,12 +254,12 @@ def start(
         return
     wishes = replace(wishes, agreed=None, agreed_bytes=None) if yes or mount else _agreed(wishes)
     started = in_loop(lambda: _start(wishes, gift, timeout, timings, progress))
-    sweep(Paths.from_environment(), started)
     say(f"{started} runs. `paude attach {started}` opens its terminal, `paude stop {started}` ends it.")
     if not detach and sys.stdin.isatty() and sys.stdout.isatty():
         from paude.cli.attach import open_terminal
 
         open_terminal(started)
+    sweep(Paths.from_environment(), started)  # last: it may take its time
 
 
 def _agree_to_settings(settled: Settled, workspace: Path, yes: bool) -> Project:

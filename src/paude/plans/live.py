@@ -92,12 +92,15 @@ class _Session:
     async def _listen(self) -> None:
         backoff = Backoff()
         while True:
+            heard: float | None = None
             with suppress(PaudeError, OSError, anyio.EndOfStream, anyio.BrokenResourceError):
                 async with self._lines() as lines:
                     async for line in lines:
                         if line in ("watching", "changed"):
-                            backoff.reset()
+                            heard = heard or anyio.current_time()
                             self._moved.set()
+            if heard is not None:
+                backoff.worked(anyio.current_time() - heard)
             await backoff.wait()
 
     @asynccontextmanager

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 from anyio.abc import ByteStream, TaskGroup, TaskStatus
 
-from paude.errors import ConnectionLost, Interrupted, SessionGone
+from paude.errors import ConnectionLost, Interrupted, SessionGone, TimedOut
 from paude.ssh.connection import Connection, mapped
 from paude.ssh.escape import HELP, Command, Escapes, Held, Keys
 from paude.ssh.outcome import AgentEnded, AttachResult, Detached, State, Tempo
@@ -168,7 +168,7 @@ class Attachment:
                     task_status.started()
                     await client.screen.closed.wait()
                     await self._closed(client.connection, client.screen)
-        except ConnectionLost:
+        except (ConnectionLost, TimedOut):  # a question that nobody answers any more is a lost link, too
             if client.screen is None:
                 raise
         except Exception as exc:

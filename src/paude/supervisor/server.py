@@ -28,6 +28,7 @@ from anyio.abc import ByteStream, TaskGroup
 
 from paude import __version__
 from paude.errors import PaudeError
+from paude.redaction import redact
 from paude.settings import Paths
 from paude.supervisor.hold import Roads
 from paude.tunnel.backoff import Backoff
@@ -101,6 +102,8 @@ class _Supervisor:
                 await self._daemon.wait()
             if line.startswith("!"):
                 await client.send(json.dumps(self._answer(*line.split())).encode() + b"\n")
+                if line == "!stop":  # not before it was answered
+                    self.ended.set()
             else:
                 await self._stream(line, Unread(rest, client))
         except PaudeError as exc:
@@ -135,7 +138,6 @@ class _Supervisor:
             syncing = self._daemon.is_set()
             return {**self._hello(), "since": self._since, "syncing": syncing, "sessions": self._sessions()}
         if question == "!stop":
-            self.ended.set()
             return {"stopping": True}
         if question == "!look":
             self._roads.look()
@@ -167,6 +169,7 @@ class _Supervisor:
         """Keep the sync daemon running."""
         backoff = Backoff()
         while True:
+            began = anyio.current_time()
             try:
                 async with sync_daemon():
                     self._daemon.set()
@@ -175,6 +178,7 @@ class _Supervisor:
                 _log.exception("the sync daemon failed")
             finally:
                 self._daemon = anyio.Event() if self._daemon.is_set() else self._daemon
+            backoff.worked(anyio.current_time() - began)
             await backoff.wait()
 
     async def until_idle(self) -> None:
@@ -256,9 +260,14 @@ async def _line(client: ByteStream) -> tuple[str, bytes]:
     return line.decode("ascii", "replace").strip(), rest
 
 
+class _WithoutSecrets(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
 def _log_to(path: Path) -> None:
     handler = RotatingFileHandler(path, maxBytes=LOG_LIMIT, backupCount=1, delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_WithoutSecrets("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger("paude")
     for old in root.handlers[:]:
         root.removeHandler(old)

@@ -12,6 +12,7 @@ import anyio
 FIRST_S = 0.2
 LAST_ATTACHED_S = 5.0
 LAST_BACKGROUND_S = 30.0
+STEADY_S = 30.0
 QUICK_ATTACHED = 5  # who is at the keyboard waits: a short cut is not to have grown the waits
 
 
@@ -32,16 +33,26 @@ class Backoff:
         """It worked."""
         self._failures = 0
 
+    def worked(self, seconds: float) -> None:
+        """It worked for so long. What breaks at once, again and again, is no reason to begin anew."""
+        if seconds >= STEADY_S:
+            self.reset()
+
     def hurry(self) -> None:
         """There is a reason to try now."""
         self._failures = 0
         if self._scope is not None:
             self._scope.cancel()
 
+    @property
+    def longest(self) -> float:
+        """Seconds that the next wait may take at most."""
+        return limit(max(1, self._failures + 1 - self._quick), self._first, self._last)
+
     async def wait(self) -> None:
         """Wait before the next attempt."""
+        seconds = random.uniform(self._first, self.longest)
         self._failures += 1
-        seconds = random.uniform(self._first, limit(max(1, self._failures - self._quick), self._first, self._last))
         with anyio.CancelScope() as self._scope:
             await anyio.sleep(seconds)
 

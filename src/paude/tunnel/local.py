@@ -10,6 +10,7 @@ import asyncio
 import socket
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import ByteStream
 
 _READ_AHEAD = 128 * 1024
@@ -90,6 +91,7 @@ class LocalStream(asyncio.Protocol, ByteStream):
 
     async def send(self, item: bytes) -> None:
         """Send all of `item`; waits while more than 64 KiB wait for the other end."""
+        await anyio.lowlevel.checkpoint()  # an end that takes everything at once must not keep all others waiting
         self._check()
         self._transport.write(item)
         await self._writable.wait()

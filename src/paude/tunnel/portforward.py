@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import ByteStream
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidStatus, WebSocketException
@@ -218,6 +219,7 @@ class PortForwardStream(ByteStream):
         """Send all of `item`; waits while more than 64 KiB wait for the kernel."""
         view = memoryview(item)
         for start in range(0, len(view), _AT_ONCE):
+            await anyio.lowlevel.checkpoint()  # a link that takes everything at once must not keep all others waiting
             piece = view[start : start + _AT_ONCE]
             messages = [b"".join((b"\0", piece[at : at + PAYLOAD])) for at in range(0, len(piece), PAYLOAD)]
             try:

@@ -22,6 +22,7 @@ import kr8s
 from paude.backends.base import Location
 from paude.backends.kubernetes import kubeconfig, status
 from paude.backends.kubernetes.kubeconfig import Target
+from paude.backends.kubernetes.login_pause import LoginPause
 from paude.backends.kubernetes.trust import trust_of
 from paude.errors import ConnectionLost, LoginExpired, PaudeError, SettingsError
 from paude.process import clean
@@ -134,6 +135,7 @@ class Cluster:
         self._client = client
         self._trust = trust
         self._renewing = anyio.Lock()
+        self._pause = LoginPause(target.files)
 
     def __repr__(self) -> str:
         return f"<Cluster {self.target.server} namespace={self.target.namespace}>"
@@ -356,10 +358,11 @@ class Cluster:
             raise _unreachable(self.target.server, exc) from exc
 
     async def _renew(self, used: str | None) -> None:
-        """Read the kubeconfig again once, however many requests found the same token refused."""
+        """Read the kubeconfig again once, however many requests found the same token refused; seldom when in vain."""
         async with self._renewing:
             if self._client.auth.token != used:
                 return
+            self._pause.check()
             try:
                 # The user may have logged in again meanwhile: that writes the file, and kr8s was given its content.
                 again = kubeconfig.find(
