@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from laptop import Admin
 from peers.waiting import eventually
 from relay import Relay, relay
 
+CHECKOUT = Path(__file__).parents[3]
 API = ("127.0.0.1", 6443)
 TMUX = "tmux -S /run/paude/tmux.sock"
 
@@ -118,3 +120,11 @@ def kill_first_processes(name: str) -> list[int]:
     for pid in hit:
         os.kill(pid, signal.SIGKILL)
     return hit
+
+
+def started_anew(component: str) -> None:
+    """End a part of the cluster and start it again: everybody who uses the cluster is without it for some seconds."""
+    state = Path(os.environ.get("PAUDE_TEST_STATE", "/var/tmp/paude-cluster"))
+    pid = int((state / "run" / f"{component}.pid").read_text().split()[0])
+    os.kill(pid, signal.SIGKILL)
+    subprocess.run([CHECKOUT / "scripts/cluster", "up"], check=True, capture_output=True, timeout=120)
