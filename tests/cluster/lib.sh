@@ -11,7 +11,14 @@ BIN=$CACHE/bin RUN=$STATE/run LOG=$STATE/log
 NODE=node1 NODE_IP=10.77.0.1 NODE_NET=10.77.0.0/16
 PODS=10.78.0.0/20 SERVICES=10.96.0.0/16 API_IP=10.96.0.1 DNS_IP=10.96.0.10
 # The fake internet (tests/world): addresses that no real network routes, what stands for private networks, its name server.
-WORLD=(192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 169.254.169.254/32 10.97.0.0/16 100.64.13.0/24) WORLD6=2001:db8::/32 WORLD_DNS=198.51.100.53
+WORLD=(192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 169.254.169.254/32 10.97.0.0/16 100.64.13.0/24) WORLD_DNS=198.51.100.53
+# The same in IPv6, all empty on a machine that has none: then the cluster has one family, and tests of the other fail.
+NODE_IP6='' NODE_NET6='' PODS6='' SERVICES6='' DNS_IP6='' WORLD6=()
+if [ -e /proc/net/if_inet6 ]; then
+  NODE_IP6=fd77::1 NODE_NET6=fd77::/16 PODS6=fd78::/112 SERVICES6=fd96::/112 DNS_IP6=fd96::10
+  WORLD6=(2001:db8::/32 fd00:6::/32 fd00:ec2::254/128 fd97::/16)
+fi
+DNS_IPS="'$DNS_IP'${DNS_IP6:+, '$DNS_IP6'}"
 REGISTRY=registry.test:5000
 BASE_IMAGE=localhost/paude-base:bookworm
 HOSTS_MARK='# paude test cluster'

@@ -111,7 +111,7 @@ def admitted(context: str, o: dict[str, Any]) -> dict[str, Any]:
 def clean() -> Iterator[None]:
     yield
     for context in ("dev", "shift"):
-        kubectl(context, "delete", "pods,networkpolicies,pvc,secrets", "-l", "smoke=true", "--wait=true")
+        kubectl(context, "delete", "pods,services,networkpolicies,pvc,secrets", "-l", "smoke=true", "--wait=true")
 
 
 def test_each_user_may_what_he_should() -> None:
@@ -131,16 +131,21 @@ def test_without_a_ca_in_the_kubeconfig_the_systems_store_decides() -> None:
     assert run(KUBECTL, "--kubeconfig", config, "get", "pods", env=trusting).returncode == 0
 
 
-def test_a_policy_shuts_an_open_port() -> None:
+def test_a_policy_shuts_an_open_port_in_both_address_families() -> None:
     create("dev", pod("server", "mkdir /tmp/w; exec httpd -f -p 8080 -h /tmp/w"), pod("client"))
+    service = {"selector": {"app": "server"}, "ports": [{"port": 8080}], "ipFamilyPolicy": "PreferDualStack"}
+    meta = {"name": "server", "labels": {"smoke": "true"}}
+    create("dev", {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": service})
     ready("dev", "server")
     ready("dev", "client")
-    address = kubectl("dev", "get", "pod", "server", "-o", "jsonpath={.status.podIP}")
+    own = kubectl("dev", "get", "pod", "server", "-o", "jsonpath={.status.podIPs[*].ip}").split()
+    behind = kubectl("dev", "get", "service", "server", "-o", "jsonpath={.spec.clusterIPs[*]}").split()
+    assert [":" in one for one in own + behind] == [False, True, False, True]
 
-    def reaches() -> bool:
-        return client_reaches(address)
+    def reached() -> list[bool]:
+        return [client_reaches(one) for one in own + behind]
 
-    assert until(reaches)
+    assert until(lambda: all(reached()))
     deny = {"podSelector": {"matchLabels": {"app": "client"}}, "policyTypes": ["Egress"]}
     policy = {
         "apiVersion": "networking.k8s.io/v1",
@@ -148,13 +153,13 @@ def test_a_policy_shuts_an_open_port() -> None:
         "metadata": {"name": "deny", "labels": {"smoke": "true"}},
     }
     create("dev", {**policy, "spec": deny})
-    assert until(lambda: not reaches())
+    assert until(lambda: not any(reached()))
     to_server = {"to": [{"podSelector": {"matchLabels": {"app": "server"}}}], "ports": [{"port": 8080}]}
     create(
         "dev",
         {**policy, "metadata": {"name": "allow", "labels": {"smoke": "true"}}, "spec": {**deny, "egress": [to_server]}},
     )
-    assert until(reaches)
+    assert until(lambda: all(reached()))
 
 
 def test_shift_fills_in_what_is_unset_and_nothing_else() -> None:
@@ -271,32 +276,38 @@ def test_an_eviction_ends_a_pod() -> None:
 
 
 @pytest.fixture
-def stranger() -> Iterator[str]:
-    """A host that the wall does not know: a network namespace of our own that stands for the rest of the world."""
+def stranger() -> Iterator[dict[str, str]]:
+    """A host that the wall does not know: a network namespace of our own that stands for the rest of the world.
+
+    Its addresses, by the program that has the rules for them.
+    """
     ours, theirs, name = "10.99.99.1", "10.99.99.2", "paude-stranger"
+    ours6, theirs6 = "fd99:99::1", "fd99:99::2"
     script = f"""set -e
       ip netns add {name}
       ip link add {name[6:]} type veth peer name eth0 netns {name}
-      ip addr add {ours}/30 dev {name[6:]}; ip link set {name[6:]} up
-      ip -n {name} addr add {theirs}/30 dev eth0; ip -n {name} link set eth0 up
-      ip -n {name} route add default via {ours}"""
+      ip addr add {ours}/30 dev {name[6:]}; ip addr add {ours6}/64 dev {name[6:]} nodad; ip link set {name[6:]} up
+      ip -n {name} addr add {theirs}/30 dev eth0; ip -n {name} addr add {theirs6}/64 dev eth0 nodad
+      ip -n {name} link set eth0 up
+      ip -n {name} route add default via {ours}; ip -n {name} -6 route add default via {ours6}"""
     assert (done := run("sh", "-c", script)).returncode == 0, done.stderr
     server = subprocess.Popen(["ip", "netns", "exec", name, "busybox", "nc", "-ll", "-p", "8080", "-e", "true"])
-    yield theirs
+    yield {"iptables": theirs, "ip6tables": theirs6}
     server.kill()
     server.wait()
     run("ip", "netns", "delete", name)
 
 
-def test_no_packet_of_a_pod_leaves_this_machine(stranger: str) -> None:
+def test_no_packet_of_a_pod_leaves_this_machine(stranger: dict[str, str]) -> None:
     create("dev", pod("client"))
     ready("dev", "client")
 
-    rule = ("iptables", "-w", "10", "-t", "mangle")
-    gap = ("PAUDE-FORWARD", "-d", stranger, "-j", "RETURN")
-    run(*rule, "-I", *gap)
-    try:
-        assert until(lambda: client_reaches(stranger)), "the stranger is not there, so that nothing was proven"
-    finally:
-        run(*rule, "-D", *gap)
-    assert not client_reaches(stranger)
+    for program, address in stranger.items():
+        rule = (program, "-w", "10", "-t", "mangle")
+        gap = ("PAUDE-FORWARD", "-d", address, "-j", "RETURN")
+        run(*rule, "-I", *gap)
+        try:
+            assert until(lambda to=address: client_reaches(to)), "no stranger is there, so that nothing was proven"
+        finally:
+            run(*rule, "-D", *gap)
+        assert not client_reaches(address)

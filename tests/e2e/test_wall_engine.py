@@ -12,6 +12,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -21,23 +22,21 @@ from laptop import Laptop
 
 pytestmark = pytest.mark.cluster
 
-CHAINS = ("INPUT", "FORWARD", "OUTPUT")
+PROGRAMS, CHAINS = ("iptables", "ip6tables"), ("INPUT", "FORWARD", "OUTPUT")
 PARKED_WITHIN_S = 75.0
 
 
 def hooks() -> list[list[str]]:
-    """The rules by which the engine's own are reached, as words for iptables."""
+    """The rules by which the engine's own are reached: the program for their family, and its words."""
     found = []
-    for chain in CHAINS:
-        listed = subprocess.run(
-            ["iptables", "-w", "10", "-S", chain], capture_output=True, text=True, check=True
-        ).stdout
-        found += [line.split() for line in listed.splitlines() if "-j cali-" in line]
+    for program, chain in product(PROGRAMS, CHAINS):
+        listed = tables(program, "-S", chain)
+        found += [[program, *line.split()] for line in listed.splitlines() if "-j cali-" in line]
     return [[word.strip('"') for word in rule] for rule in found]
 
 
-def iptables(*words: str) -> None:
-    subprocess.run(["iptables", "-w", "10", *words], check=True, capture_output=True)
+def tables(program: str, *words: str) -> str:
+    return subprocess.run([program, "-w", "10", *words], check=True, capture_output=True, text=True).stdout
 
 
 @contextmanager
@@ -45,15 +44,15 @@ def without_the_engine(state: Path) -> Iterator[None]:
     """No policy is programmed, and none that was is in force."""
     pid = int((state / "run/felix.pid").read_text().split()[0])
     rules = hooks()
-    assert rules, "the engine has no rules: then nothing would be shown"
+    assert {program for program, *_ in rules} == {*PROGRAMS}, "the engine has no rules: then nothing would be shown"
     os.kill(pid, signal.SIGSTOP)
     try:
-        for rule in rules:
-            iptables("-D", *rule[1:])
+        for program, _, *rule in rules:
+            tables(program, "-D", *rule)
         yield
     finally:
-        for rule in reversed(rules):
-            iptables("-I", *rule[1:])
+        for program, _, *rule in reversed(rules):
+            tables(program, "-I", *rule)
         os.kill(pid, signal.SIGCONT)
         eventually(lambda: len(hooks()) >= len(rules), what="the engine's rules")
 

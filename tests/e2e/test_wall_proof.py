@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from peers.cluster import pod
+from peers import ways
+from peers.cluster import network_of, pod
 from peers.waiting import eventually
 from peers.walled import Walled
 
@@ -20,6 +22,7 @@ from world.client import World
 pytestmark = pytest.mark.cluster
 
 OPENING = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}
+OPENING6 = {**OPENING, "egress": [{"to": [{"ipBlock": {"cidr": "::/0"}}]}]}
 # What a project template gives every project, as OpenShift's documentation has it. The last only denies.
 TEMPLATE = {
     "allow-from-same-namespace": [{"from": [{"podSelector": {}}]}],
@@ -70,20 +73,28 @@ def test_every_way_out_is_closed_and_one_policy_of_somebody_else_opens_them_park
     laptop.env["KUBECONFIG"] = kubectl.kubeconfig
     world, workspace = World(), laptop.workspace("project")
     name = laptop.start(workspace, "-n", namespace, "--allow", "allowed.test")
-    address = pod(kubectl, name, namespace)["status"]["podIP"]
+    addresses = [one["ip"] for one in pod(kubectl, name, namespace)["status"]["podIPs"]]
+    allow_pings(addresses[0])
 
-    with world.watching(address) as seen:
+    with world.watching(*addresses) as seen:
         found = verify(laptop, name, 0)
     assert found["closed"] >= (AROUND | THROUGH | {"not TLS"}) - {"kubelet", "node"}
     assert found.get("warning", set()) <= {"kubelet", "node"}
     assert found.keys() <= {"closed", "warning"}
     assert seen.opened == {}
 
+    policy(kubectl, namespace, "for-ipv6", OPENING6, str(laptop.home))
+    with world.watching(*addresses) as seen:
+        ends = opened(laptop, name, "canary", "resolver", "metadata")
+    assert all("[" in end or end == f"icmp {zone.METADATA6}" for _, end in ends), "by IPv6, and nothing by IPv4"
+    assert seen.hits(zone.METADATA6, 80)
+    assert seen.hits(zone.METADATA6, protocol="icmp")
+    kubectl("delete", "networkpolicy", "for-ipv6", namespace=namespace)
+
     policy(kubectl, namespace, "somebody-elses", OPENING, str(laptop.home))
-    with world.watching(address) as seen:
-        open_ = eventually(lambda: verify_open(laptop, name), 20, "an open wall, seen")
-    assert open_ >= {"canary", "resolver", "api-server", "metadata"}, "the control: these probes do get there"
-    assert seen.hits(zone.METADATA, 80)
+    with world.watching(*addresses) as seen:
+        opened(laptop, name, "canary", "resolver", "api-server", "metadata")
+    assert seen.hits(zone.METADATA, 80), "the control: these probes do get there"
 
     eventually(lambda: laptop.paude("exec", name, "--no-tty", "--", "true", code=None).returncode, PARKED_WITHIN_S)
     facts = json.loads(laptop.paude("status", name, "-o", "json").stdout)
@@ -106,10 +117,31 @@ def test_every_way_out_is_closed_and_one_policy_of_somebody_else_opens_them_park
     assert laptop.inside(name, "echo works").strip() == "works"
 
 
-def verify_open(laptop: Laptop, name: str) -> set[str]:
-    """What is open now; the network plug-in takes a moment for a new policy."""
-    done = laptop.paude("verify", name, "-o", "json", code=None)
-    return {p["name"] for p in json.loads(done.stdout)["probes"] if p["result"] == "open"} if done.stdout else set()
+def opened(laptop: Laptop, name: str, *wanted: str) -> set[tuple[str, str]]:
+    """The open probes and their addresses, once these are open: the network plug-in takes a moment for a new policy."""
+
+    def look() -> set[tuple[str, str]] | None:
+        done = laptop.paude("verify", name, "-o", "json", code=None)
+        probes = json.loads(done.stdout)["probes"] if done.stdout else []
+        found = {(probe["name"], probe["address"]) for probe in probes if probe["result"] == "open"}
+        return found if {probe for probe, _ in found} >= {*wanted} else None
+
+    return eventually(look, what="an open wall, seen")
+
+
+def allow_pings(address: str) -> None:
+    """Some clusters give containers sockets for pings; here one pod gets them, for its probes to mean something."""
+    sysctl = ("sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647")
+    subprocess.run(["ip", "netns", "exec", network_of(address), *sysctl], check=True)
+
+
+def ways_open(session: Walled, kubectl: Admin) -> tuple[set[str], set[str]]:
+    """Which ways out over IPv6 led somewhere when a program of the agent took them, and all that there are."""
+    allow_pings(pod(kubectl, session.name)["status"]["podIP"])
+    battery = ways.battery(kubectl, session.inside(ways.ROUTES))
+    with battery.watching(session.world, *ways.addresses(session.inside(ways.ADDRESSES))) as arrived:
+        session.inside(battery.bash())
+    return arrived, battery.names
 
 
 def test_a_session_without_a_wall_says_so_and_reaches_what_it_wants(laptop: Laptop, kubectl: Admin) -> None:
@@ -120,6 +152,8 @@ def test_a_session_without_a_wall_says_so_and_reaches_what_it_wants(laptop: Lapt
     free = Walled(laptop, World(), name).prepare()
     assert free.arrives("forbidden.test"), "by name, with the cluster's own DNS, and no proxy"
     assert "PROXY" not in laptop.inside(name, "env").upper()
+    arrived, every = ways_open(free, kubectl)
+    assert arrived == every, "the control of the next test"
 
     labels = pod(kubectl, name)["metadata"]["labels"]
     assert labels["paude.io/wall"] == "open"
@@ -145,4 +179,5 @@ def test_a_walled_session_does_not_lose_its_wall_while_it_runs(laptop: Laptop, k
     assert pod(kubectl, name)["metadata"]["labels"]["paude.io/wall"] == "closed"
     held = Walled(laptop, World(), name)
     assert not held.arrives("forbidden.test")
+    assert ways_open(held, kubectl)[0] == set()
     assert held.inside(f"getent hosts {uuid.uuid4().hex}.test; true") == ""

@@ -21,7 +21,7 @@ from world import zone
 pytestmark = pytest.mark.cluster
 
 DIGEST = "0123456789ab"
-ASK = "nslookup allowed.test {server} && nc -w 2 {server} 53 < /dev/null && echo tcp"
+ASK = "nslookup allowed.test {server} | grep -F {answer} && nc -w 2 {server} 53 < /dev/null && echo tcp"
 
 
 def objects(namespace: str) -> list[dict[str, Any]]:
@@ -48,7 +48,7 @@ def objects(namespace: str) -> list[dict[str, Any]]:
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": "resolver"},
-            "spec": {"selector": {"app": "resolver"}, "ports": ports},
+            "spec": {"selector": {"app": "resolver"}, "ports": ports, "ipFamilyPolicy": "PreferDualStack"},
         },
         {
             "apiVersion": "v1",
@@ -76,13 +76,15 @@ def test_a_proxy_asks_a_resolver_that_listens_on_5353_by_udp_and_tcp(
     kubectl: Admin, namespace: str, tmp_path: Path
 ) -> None:
     service = json.loads(kubectl("get", "service", "resolver", "-o", "json", namespace=namespace))
-    command = ASK.format(server=service["spec"]["clusterIP"])
+    servers = service["spec"]["clusterIPs"]
+    assert len(servers) == 2, "one a family"
 
-    def answers() -> bool:
+    def answers(server: str) -> bool:
+        command = ASK.format(server=server, answer=zone.ALLOWED)
         said = kubectl("exec", "proxy", "--", "/bin/sh", "-c", command, namespace=namespace, check=False)
-        return zone.ALLOWED in said and said.rstrip().endswith("tcp")
+        return said.rstrip().endswith("tcp")
 
-    eventually(answers, what="an answer from port 5353")
+    eventually(lambda: all(map(answers, servers)), what="an answer from port 5353")
 
     only_53 = policies.proxy(DIGEST, namespace, {})
     only_53["spec"]["egress"][0]["ports"] = [
@@ -90,4 +92,4 @@ def test_a_proxy_asks_a_resolver_that_listens_on_5353_by_udp_and_tcp(
     ]
     (tmp_path / "only.json").write_text(json.dumps(only_53))
     kubectl("apply", "-f", str(tmp_path / "only.json"), namespace=namespace)
-    eventually(lambda: not answers(), what="the control: without the rule for 5353 there is no answer")
+    eventually(lambda: not any(map(answers, servers)), what="the control: without the rule for 5353 there is no answer")

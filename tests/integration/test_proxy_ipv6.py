@@ -1,4 +1,4 @@
-"""IPv6, in a namespace that has it, for the cluster of the tests has none: the proxy's rules, and the fence's probes.
+"""IPv6, in a network namespace: the proxy's rules and the fence's probes. On a cluster: `tests/e2e/test_wall_ipv6.py`.
 
 Each probe is made without its rule too, and arrives then: else its silence would mean nothing.
 """
@@ -9,13 +9,12 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
 from paude.egress import squid
 from paude.egress.allowlist import Allowlist
-from world import lab, six, zone
+from world import lab, zone
 from world.client import World
 from world.visit import visit
 
@@ -35,40 +34,30 @@ LITERALS = {
 }
 
 
-@dataclass(frozen=True)
-class Dual:
-    """A proxy in a lab with both families, and what arrives by the newer one."""
-
-    proxy: lab.Proxy
-    sink: six.Sink
-
-
 @pytest.fixture(scope="module")
-def dual(world: World) -> Iterator[Dual]:
-    with (
-        lab.lab() as place,
-        six.sink(place) as sink,
-        lab.proxy(place, squid.files(LIST), resolver=zone.RESOLVER6) as proxy,
-    ):
-        yield Dual(proxy, sink)
+def proxy(world: World) -> Iterator[lab.Proxy]:
+    with lab.lab() as place, lab.proxy(place, squid.files(LIST), resolver=zone.RESOLVER6) as running:
+        yield running
 
 
-def test_an_allowed_host_that_has_ipv6_only_is_reached(dual: Dual) -> None:
+def test_an_allowed_host_that_has_ipv6_only_is_reached(world: World, proxy: lab.Proxy) -> None:
     """The control of everything below: the family works."""
-    assert visit(dual.proxy, "six.test", "six.test")
-    assert dual.sink.hits(zone.SIX, 443)
+    with world.watching(proxy.lab.address6) as seen:
+        assert visit(proxy, "six.test", "six.test")
+    assert seen.hits(zone.SIX, 443)
+    assert seen.hits(zone.RESOLVER6, 53)
 
 
 @pytest.mark.parametrize(
     "host",
     ["six-private.test", "six-metadata.test", "six-both.test", "six-translated.test", "loopback6.test"],
 )
-def test_a_name_that_leads_to_a_private_address_is_refused(dual: Dual, host: str) -> None:
-    before = dual.sink.outside()
-    connection, status = dual.proxy.tunnel(host)
-    connection.close()
+def test_a_name_that_leads_to_a_private_address_is_refused(world: World, proxy: lab.Proxy, host: str) -> None:
+    with world.watching(proxy.lab.address, proxy.lab.address6) as seen:
+        connection, status = proxy.tunnel(host)
+        connection.close()
     assert status == 403
-    assert dual.sink.outside() == before
+    assert seen.outside() == {}
 
 
 @pytest.mark.parametrize(
@@ -82,56 +71,63 @@ def test_a_name_that_leads_to_a_private_address_is_refused(dual: Dual, host: str
         "[64:ff9b::a61:d0a]",
     ],
 )
-def test_a_literal_is_refused(dual: Dual, address: str) -> None:
-    before = dual.sink.arrived()
-    assert dual.proxy.status(f"CONNECT {address}:443 HTTP/1.1\r\n\r\n".encode()) in (0, 400, 403)
-    assert dual.sink.arrived() == before
+def test_a_literal_is_refused(world: World, proxy: lab.Proxy, address: str) -> None:
+    with world.watching(proxy.lab.address, proxy.lab.address6) as seen:
+        assert proxy.status(f"CONNECT {address}:443 HTTP/1.1\r\n\r\n".encode()) in (0, 400, 403)
+    assert seen.opened == {}
 
 
 @pytest.mark.parametrize(
     ("host", "address"),
     [("six-private.test", zone.PRIVATE6), ("six-metadata.test", zone.METADATA6)],
 )
-def test_without_the_rule_for_addresses_they_arrive(place: lab.Lab, host: str, address: str) -> None:
+def test_without_the_rule_for_addresses_they_arrive(world: World, place: lab.Lab, host: str, address: str) -> None:
     with (
-        six.sink(place) as sink,
         lab.proxy(place, squid.files(LIST), ANYWHERE, resolver=zone.RESOLVER6) as open_,
+        world.watching(place.address6) as seen,
     ):
         visit(open_, host, host)
-        assert sink.hits(address, 443)
+    assert seen.hits(address, 443)
 
 
-def test_without_the_rules_for_names_a_literal_arrives(place: lab.Lab) -> None:
+def test_without_the_rules_for_names_a_literal_arrives(world: World, place: lab.Lab) -> None:
     with (
-        six.sink(place) as sink,
         lab.proxy(place, squid.files(LIST), LITERALS, resolver=zone.RESOLVER6) as open_,
+        world.watching(place.address6) as seen,
     ):
         connection, _ = open_.tunnel(f"[{zone.SIX}]")
         connection.close()
         visit(open_, f"[{zone.SIX}]", "six.test")
-        assert sink.hits(zone.SIX, 443)
+    assert seen.hits(zone.SIX, 443)
 
 
-def battery(place: lab.Lab, address: str) -> dict[tuple[str, str], str]:
-    inside = ("ip", "netns", "exec", place.name, "env", f"PAUDE_PROXY={address}")
-    found = json.loads(lab.run(*inside, lab.PROGRAM, "verify", "six.test", check=False))
+def battery(place: lab.Lab, proxy: lab.Proxy) -> dict[tuple[str, str], str]:
+    """What the fence's probes see there, with pings allowed as some clusters have it."""
+    inside = ("ip", "netns", "exec", place.name)
+    lab.run(*inside, "sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647")
+    words = ("env", f"PAUDE_PROXY={proxy.lab.address}", lab.PROGRAM, "verify", "six.test")
+    found = json.loads(lab.run(*inside, *words, check=False))
     return {(probe["name"], probe["address"]): probe["result"] for probe in found}
 
 
-def test_the_fence_finds_every_way_out_by_ipv6(dual: Dual) -> None:
+def test_the_fence_finds_every_way_out_by_ipv6(world: World, proxy: lab.Proxy) -> None:
     """Here nothing is closed: the lab is no pod. So each probe of the family has to find its way open."""
-    found = battery(dual.proxy.lab, dual.proxy.lab.address)
+    with world.watching(proxy.lab.address6) as seen:
+        found = battery(proxy.lab, proxy)
     assert found["metadata", f"tcp [{zone.METADATA6}]:80"] == "open"
+    assert found["metadata", f"icmp {zone.METADATA6}"] == "open"
     assert found["resolver", f"udp [{zone.RESOLVER6}]:53"] == "open"
     assert found["resolver", f"tcp [{zone.RESOLVER6}]:53"] == "open"
-    assert found["canary", f"tcp [{six.HERE}]:3129"] == "open"
-    assert dual.sink.hits(zone.METADATA6, 80)
+    assert found["canary", f"tcp [{proxy.lab.address6}]:3129"] == "open"
+    assert seen.hits(zone.METADATA6, 80)
+    assert seen.hits(zone.METADATA6, protocol="icmp")
 
 
-def test_the_fence_finds_them_closed_where_they_are(place: lab.Lab, dual: Dual) -> None:
+def test_the_fence_finds_them_closed_where_they_are(world: World, place: lab.Lab, proxy: lab.Proxy) -> None:
     """The same from a namespace with an address of the family and no way."""
-    lab.run("ip", "-n", place.name, "addr", "add", "fd97:7::2/64", "dev", "lab0", "nodad")
-    before = dual.sink.outside()
-    found = battery(place, dual.proxy.lab.address)
+    place.forget_the_internet()
+    with world.watching(place.address, place.address6) as seen:
+        found = battery(place, proxy)
     assert found["metadata", f"tcp [{zone.METADATA6}]:80"] == "closed"
-    assert dual.sink.outside() == before
+    assert found["metadata", f"icmp {zone.METADATA6}"] == "closed"
+    assert seen.opened == {}

@@ -44,7 +44,9 @@ def alone() -> Iterator[Alone]:
         run(*here, "link", "add", server.DEVICE, "type", "veth", "peer", "name", "nowhere")
         for device in ("lo", server.DEVICE, "nowhere"):
             run(*here, "link", "set", device, "up")
-        for network in (zone.BLOCK, *zone.FORBIDDEN):
+        if zone.HAS_IPV6:
+            run(*here, "addr", "add", f"{zone.RESOLVER6}/128", "dev", "lo", "nodad")
+        for network in (*zone.NETS, *zone.NETS6):
             run(*here, "route", "add", "local", network, "dev", "lo")
         run(TESTS / "world/pki", state, *zone.names())
         with _serving(name, state) as world:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +44,7 @@ class Seen:
 
     def outside(self) -> dict[str, int]:
         """Everything that arrived anywhere but at the resolver."""
-        return {key: n for key, n in self.opened.items() if key.split()[1] != zone.RESOLVER}
+        return {key: n for key, n in self.opened.items() if key.split()[1] not in zone.RESOLVERS}
 
 
 class World:
@@ -64,19 +64,19 @@ class World:
             return Seen(**json.loads(control.makefile("rb").readline()))
 
     @contextmanager
-    def watching(self, client: str | None = None) -> Iterator[Seen]:
-        """What arrives during the block (from one address); the value is complete when the block has ended.
+    def watching(self, *clients: str) -> Iterator[Seen]:
+        """What arrives during the block (from these addresses); the value is complete when the block has ended.
 
         The world is shared: whoever asserts that nothing came names the client whose silence is meant.
         """
         before, found = self.seen(), Seen()
         yield found
         after = self.seen()
-        found.opened.update(_more(before.opened, after.opened, client))
-        found.payload.update(_more(before.payload, after.payload, client))
+        found.opened.update(_more(before.opened, after.opened, clients))
+        found.payload.update(_more(before.payload, after.payload, clients))
         for kind in ("questions", "requests", "heard"):
             fresh = getattr(after, kind)[len(getattr(before, kind)) :]
-            getattr(found, kind).extend(one for one in fresh if client in (None, one["client"]))
+            getattr(found, kind).extend(one for one in fresh if not clients or one["client"] in clients)
 
     def hits(self, name: str) -> int:
         """Arrivals at a name since the world came up."""
@@ -87,9 +87,9 @@ class World:
         return self.seen().queries(name)
 
 
-def _more(before: dict[str, int], after: dict[str, int], client: str | None) -> dict[str, int]:
+def _more(before: dict[str, int], after: dict[str, int], clients: Collection[str]) -> dict[str, int]:
     more = {key: n - before.get(key, 0) for key, n in after.items() if n > before.get(key, 0)}
-    return {key: n for key, n in more.items() if client in (None, key.split()[3])}
+    return {key: n for key, n in more.items() if not clients or key.split()[3] in clients}
 
 
 def _sum(counts: dict[str, int], where: str, port: int | None, protocol: str | None) -> int:

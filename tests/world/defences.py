@@ -28,6 +28,7 @@ SQUID, POLICIES = "src/paude/egress/squid.py", "src/paude/egress/policies.py"
 PROXY = ("pytest", "tests/integration/test_proxy.py", "-k")
 OUT = (*PROXY, "does_not_get_out")
 UNIT_POLICIES = ("pytest", "tests/unit/test_egress_policies.py")
+FAMILIES = ("pytest", "tests/e2e/test_wall_ipv6.py")
 COMPANY = ("pytest", "tests/integration/test_proxy_company.py")
 UNIT_SQUID = ("pytest", "tests/unit/test_egress_squid.py")
 UNIT_COMPANY = ("pytest", "tests/unit/test_egress_company.py")
@@ -331,6 +332,33 @@ DEFENCES = (
         UNIT_POLICIES,
     ),
     Defence("policy: public addresses only", POLICIES, r'"to": _public\(private\), ', "", UNIT_POLICIES),
+    Defence(
+        "policy: the baseline denies IPv6",
+        POLICIES,
+        r'\{WALL: "closed"\}, ingress=\[\], egress=\[\]',
+        '{WALL: "closed"}, ingress=[], egress=[{"to": [{"ipBlock": {"cidr": "::/0"}}]}]',
+        FAMILIES,
+        full=True,
+        quick=UNIT_POLICIES,
+    ),
+    Defence(
+        "policy: public IPv6 addresses only",
+        POLICIES,
+        r"v6 = \[\*PRIVATE_V6, ",
+        "v6 = [",
+        FAMILIES,
+        full=True,
+        quick=UNIT_POLICIES,
+    ),
+    Defence(
+        "policy: a session's proxy only, by IPv6",
+        POLICIES,
+        r"ingress=\[\], egress=\[to\]\)",
+        'ingress=[], egress=[to, {"to": [{"ipBlock": {"cidr": "::/0"}}]}])',
+        FAMILIES,
+        full=True,
+        quick=UNIT_POLICIES,
+    ),
     Defence(
         "policy: others' rules for egress",
         "src/paude/egress/others.py",

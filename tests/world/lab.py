@@ -62,15 +62,16 @@ def run(*argv: str | Path, check: bool = True) -> str:
 
 @dataclass(frozen=True)
 class Lab:
-    """The namespace: its name, and the address at which the host reaches what listens in it."""
+    """The namespace: its name, and the addresses at which the host reaches what listens in it."""
 
     name: str
     address: str
+    address6: str
     directory: Path
 
     def forget_the_internet(self) -> None:
         """Takes away every route but that to its own gateway."""
-        for network in (zone.BLOCK, *zone.FORBIDDEN):
+        for network in (*zone.NETS, *zone.NETS6):
             run("ip", "-n", self.name, "route", "delete", network)
 
     def may_reach(self, address: str) -> None:
@@ -85,6 +86,7 @@ def lab() -> Iterator[Lab]:
     number, turn = os.getpid() % 100_000, next(_turns)
     name, device = f"paude-lab-{number}-{turn}", f"pl{number}x{turn}"
     host, inside = (f"10.97.{64 + number % 128}.{turn % 120 * 2 + end}" for end in (1, 2))
+    host6, inside6 = (f"fd97:64:{number & 0xFFFF:x}:{turn + 1:x}::{end}" for end in (1, 2))
     with tempfile.TemporaryDirectory(prefix="paude-lab-") as directory, contextlib.ExitStack() as undo:
         run("ip", "netns", "add", name)
         undo.callback(run, "ip", "netns", "delete", name)
@@ -96,9 +98,14 @@ def lab() -> Iterator[Lab]:
         run(*here, "link", "set", "lo", "up")
         run(*here, "addr", "add", f"{inside}/32", "peer", f"{host}/32", "dev", "lab0")
         run(*here, "link", "set", "lab0", "up")
-        for network in (zone.BLOCK, *zone.FORBIDDEN):
+        if zone.HAS_IPV6:
+            run("ip", "addr", "add", f"{host6}/64", "dev", device, "nodad")
+            run(*here, "addr", "add", f"{inside6}/64", "dev", "lab0", "nodad")
+        for network in zone.NETS:
             run(*here, "route", "add", network, "via", host)
-        yield Lab(name, inside, Path(directory))
+        for network in zone.NETS6:
+            run(*here, "route", "add", network, "via", host6)
+        yield Lab(name, inside, inside6, Path(directory))
 
 
 def image() -> str:

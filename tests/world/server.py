@@ -17,6 +17,7 @@ import struct
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ DEVICE = "world0"
 KEEP = 100_000
 LONGEST = 4096
 """Of what a request brings, in bytes, so much is kept."""
-_ETH_IPV4 = 0x0800
-_TCP, _UDP, _ICMP = 6, 17, 1
+_ETH_IPV4, _ETH_IPV6 = 0x0800, 0x86DD
+_TCP, _UDP, _ICMP, _ICMP6 = 6, 17, 1, 58
+# How neighbours find one another (RFC 4861) and what they listen to (RFC 2710, RFC 3810): of the link, not of a probe.
+_OF_THE_LINK = frozenset({130, 131, 132, 133, 134, 135, 136, 137, 143})
 _SYN, _ACK = 0x02, 0x10
 
 
@@ -46,7 +49,18 @@ class Ledger:
     def packet(self, frame: bytes) -> None:
         """Counts one IPv4 packet: the first of a TCP connection, every datagram, the bytes after the headers."""
         size, length, protocol = (frame[0] & 15) * 4, struct.unpack_from("!H", frame, 2)[0], frame[9]
-        address, client, body = socket.inet_ntoa(frame[16:20]), socket.inet_ntoa(frame[12:16]), frame[size:length]
+        address, client = socket.inet_ntoa(frame[16:20]), socket.inet_ntoa(frame[12:16])
+        self._count(protocol, address, client, frame[size:length])
+
+    def packet6(self, frame: bytes) -> None:
+        """The same of an IPv6 packet; what neighbours say to each other does not count."""
+        body = frame[40 : 40 + struct.unpack_from("!H", frame, 4)[0]]
+        if frame[24] == 0xFF or (frame[6] == _ICMP6 and body[0] in _OF_THE_LINK):
+            return
+        address, client = (socket.inet_ntop(socket.AF_INET6, frame[at : at + 16]) for at in (24, 8))
+        self._count(_ICMP if frame[6] == _ICMP6 else frame[6], address, client, body)
+
+    def _count(self, protocol: int, address: str, client: str, body: bytes) -> None:
         if protocol == _TCP and len(body) >= 20:
             key = f"tcp {address} {struct.unpack_from('!H', body, 2)[0]} {client}"
             self.opened[key] += body[13] & (_SYN | _ACK) == _SYN
@@ -69,13 +83,13 @@ class Ledger:
 
 
 class Door:
-    """The packet socket on the namespace's only way in."""
+    """A packet socket on the namespace's only way in, for one address family."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_IPV4))
+    def __init__(self, family: int, count: Callable[[bytes], None]) -> None:
+        self._count = count
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(family))
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 20)
-        self._socket.bind((DEVICE, _ETH_IPV4))
+        self._socket.bind((DEVICE, family))
         self._socket.setblocking(False)
         asyncio.get_running_loop().add_reader(self._socket, self.drain)
 
@@ -85,7 +99,7 @@ class Door:
             while True:
                 frame, (_, _, kind, *_) = self._socket.recvfrom(65535)
                 if kind != socket.PACKET_OUTGOING:
-                    self._ledger.packet(frame)
+                    self._count(frame)
 
 
 class Resolver(asyncio.DatagramProtocol):
@@ -171,16 +185,22 @@ class World:
 
     async def run(self) -> None:
         """Serves until the process is told to stop, or for LIFETIME_S."""
-        self._door = Door(self._ledger)
+        self._doors = [Door(_ETH_IPV4, self._ledger.packet)]
+        resolvers = [(zone.RESOLVER, 53), (zone.RESOLVER, 5353), (zone.NODE_RESOLVER, 53)]
+        everywhere = ["0.0.0.0"]
+        if zone.HAS_IPV6:
+            self._doors.append(Door(_ETH_IPV6, self._ledger.packet6))
+            resolvers += [(zone.RESOLVER6, 53), (zone.RESOLVER6, 5353)]
+            everywhere.append("::")
         loop = asyncio.get_running_loop()
-        for address, port in ((zone.RESOLVER, 53), (zone.RESOLVER, 5353), (zone.NODE_RESOLVER, 53)):
+        for address, port in resolvers:
             resolver = Resolver(self._ledger, self._state / "dns.log")
             await loop.create_datagram_endpoint(lambda: resolver, (address, port))  # noqa: B023 -- called at once
             await asyncio.start_server(resolver.stream, address, port)
         origins = Origins(self._ledger, self._state)
-        await asyncio.start_server(origins.serve, "0.0.0.0", 443, ssl=origins.context, backlog=4096)
+        await asyncio.start_server(origins.serve, everywhere, 443, ssl=origins.context, backlog=4096)
         for port in PLAIN_PORTS:
-            await asyncio.start_server(self._sink, "0.0.0.0", port)
+            await asyncio.start_server(self._sink, everywhere, port)
         control = self._state / "control"
         control.unlink(missing_ok=True)
         await asyncio.start_unix_server(self._control, str(control))
@@ -198,7 +218,8 @@ class World:
     async def _control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while await reader.readline():
-                self._door.drain()
+                for door in self._doors:
+                    door.drain()
                 await self._say(writer)
         writer.close()
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from itertools import cycle
+from pathlib import Path
 
 GATEWAY, INSIDE = "10.97.12.1", "10.97.12.2"
-RESOLVER = "198.51.100.53"
+GATEWAY6, INSIDE6 = "fd97:12::1", "fd97:12::2"
+RESOLVER, RESOLVER6 = "198.51.100.53", "2001:db8::53"
+RESOLVERS = {RESOLVER, RESOLVER6}
 # What the world answers for, besides its own block: addresses that a name must not be able to lead to. They belong to
 # the world while it is up, so that a defence that was taken away on purpose is seen to leak into it, and nowhere else.
 BLOCK = "198.51.100.0/24"
 FORBIDDEN = ("10.97.13.0/24", "100.64.13.0/24", "169.254.169.254/32", "169.254.20.10/32")
-# What the fence probes and nobody here owns: no packet for it leaves this machine, or a lab.
-NOWHERE6 = ("fd00:ec2::254/128",)
-
-# Over IPv6, beside a lab (tests/world/six.py): the documentation block, a private one, and a cloud's metadata service.
-BLOCK6, RESOLVER6, SIX = "2001:db8::/32", "2001:db8::53", "2001:db8:6::10"
-PRIVATE6, METADATA6 = "fd00:6::10", "fd00:ec2::254"
-FORBIDDEN6 = ("fd00:6::/32", METADATA6 + "/128")
+NETS = (BLOCK, *FORBIDDEN)
+# The same in IPv6: the documentation block, a private one, and a cloud's metadata service.
+SIX, PRIVATE6, METADATA6 = "2001:db8:6::10", "fd00:6::10", "fd00:ec2::254"
+BLOCK6, FORBIDDEN6 = "2001:db8::/32", ("fd00:6::/32", METADATA6 + "/128")
+HAS_IPV6 = Path("/proc/net/if_inet6").exists()
+"""Without it the fake internet has one family, and tests of the other fail."""
+NETS6 = (BLOCK6, *FORBIDDEN6) if HAS_IPV6 else ()
 
 ALLOWED, OTHER, FORBIDDEN_HOST, WILD = "198.51.100.10", "198.51.100.11", "198.51.100.20", "198.51.100.12"
 LITERAL = "198.51.100.66"
@@ -77,6 +80,6 @@ def lookup(name: str, kind: str) -> list[str] | None:
 
 
 def addresses(where: str) -> set[str]:
-    """The IPv4 addresses of a name, or the address itself."""
-    known = {address for answers in _A.get(where, []) for address in answers}
+    """The addresses of a name, or the address itself."""
+    known = {address for answers in _A.get(where, []) for address in answers} | set(_AAAA.get(where, []))
     return known or set(_BELOW.get(where.partition(".")[2], [])) or {where}

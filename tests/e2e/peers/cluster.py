@@ -85,6 +85,17 @@ def until_another_pod(admin: Admin, name: str, before: str, within: float = 60) 
     return eventually(lambda: (found := uid(admin, name)) != before and found, within, "another pod") or ""
 
 
+def network_of(address: str) -> str:
+    """The network namespace, by its name on the node, of the pod with this address."""
+    names = (place.name for place in Path("/run/netns").glob("cni-*"))
+    return next(name for name in names if f" {address}/" in _addresses(name))
+
+
+def _addresses(namespace: str) -> str:
+    words = ["ip", "-n", namespace, "-o", "addr", "show"]
+    return subprocess.run(words, capture_output=True, text=True).stdout
+
+
 def evict(admin: Admin, name: str) -> None:
     """As a node that is drained does it: by the eviction API."""
     admin("create", "--raw", f"/api/v1/namespaces/proj-a/pods/paude-{name}-0/eviction", "-f", _eviction(name))

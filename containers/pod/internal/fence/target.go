@@ -2,17 +2,23 @@
 package fence
 
 import (
+	"bufio"
+	"encoding/hex"
+	"io"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Settings say where the wall should be.
 type Settings struct {
-	Off     bool
-	Proxy   string // address of the proxy, an IP literal
-	API     string // host:port of the API server's service
-	Kubelet string // host:port on this pod's node
+	Off   bool
+	Proxy string   // address of the proxy, an IP literal
+	API   string   // host:port of the API server's service
+	Nodes []string // addresses of this pod's own node, one a family
 }
 
 // FromEnvironment reads what the pod's template says.
@@ -21,15 +27,16 @@ func FromEnvironment() Settings {
 	if host := os.Getenv("KUBERNETES_SERVICE_HOST"); host != "" {
 		settings.API = net.JoinHostPort(host, os.Getenv("KUBERNETES_SERVICE_PORT"))
 	}
-	if node := os.Getenv("PAUDE_NODE_IP"); node != "" {
-		settings.Kubelet = net.JoinHostPort(node, "10250")
+	if nodes := os.Getenv("PAUDE_NODE_IPS"); nodes != "" {
+		settings.Nodes = strings.Split(nodes, ",")
 	}
 	return settings
 }
 
 const (
-	proxyPort  = "3128"
-	canaryPort = "3129"
+	proxyPort   = "3128"
+	canaryPort  = "3129"
+	kubeletPort = "10250"
 )
 
 // DNS on OpenShift answers at 5353 behind the service's 53, and a policy may see either.
@@ -58,16 +65,46 @@ func (s Settings) fixedTargets() []target {
 		{"node-resolver", "udp", net.JoinHostPort(nodeDNS, "53"), false},
 	}
 	if hasIPv6() {
-		targets = append(targets, target{"metadata", "tcp", net.JoinHostPort(metadata6, "80"), false})
+		targets = append(targets,
+			target{"metadata", "tcp", net.JoinHostPort(metadata6, "80"), false},
+			target{"metadata", "icmp", metadata6, false})
 	}
 	if s.API != "" {
 		targets = append(targets, target{"api-server", "tcp", s.API, false})
 	}
-	if s.Kubelet != "" {
-		node, _, _ := net.SplitHostPort(s.Kubelet)
-		targets = append(targets, target{"kubelet", "tcp", s.Kubelet, true}, target{"node", "icmp", node, true})
+	for _, node := range slices.Concat(s.Nodes, gateways()) {
+		targets = append(targets,
+			target{"kubelet", "tcp", net.JoinHostPort(node, kubeletPort), true}, target{"node", "icmp", node, true})
 	}
 	return targets
+}
+
+// gateways are the node's addresses on the pod's own link, by which it can be reached past rules for its others.
+func gateways() []string {
+	routes, err := os.Open("/proc/net/ipv6_route")
+	if err != nil {
+		return nil
+	}
+	defer routes.Close()
+	return nextHops(routes)
+}
+
+// nextHops are the link-local gateways of the default routes: destination, its length, source, its length, next hop,
+// four numbers, device.
+func nextHops(routes io.Reader) []string {
+	var found []string
+	lines := bufio.NewScanner(routes)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 10 || fields[1] != "00" {
+			continue
+		}
+		raw, err := hex.DecodeString(fields[4])
+		if hop, ok := netip.AddrFromSlice(raw); err == nil && ok && hop.IsLinkLocalUnicast() {
+			found = append(found, hop.WithZone(fields[9]).String())
+		}
+	}
+	return found
 }
 
 // namedTargets come from what the proxy says of itself. Its pod's own addresses, of both families, are probed beside

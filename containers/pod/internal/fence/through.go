@@ -30,6 +30,7 @@ func (s Settings) attempts(host string) []attempt {
 		{"no tunnel", "GET http://" + nobody + "/", refused},
 		{"address", "CONNECT " + metadata + ":443", refused},
 		{"address", "CONNECT " + metadata + ":80", refused},
+		{"address", "CONNECT " + net.JoinHostPort(metadata6, "80"), refused},
 		{"address", "CONNECT 127.0.0.1:443", refused},
 		{"address", "CONNECT 2130706433:443", refused}, // 127.0.0.1 as one number
 		{"address", "CONNECT 0x7f.1:443", refused},

@@ -363,7 +363,7 @@ def _gate_environment(spec: PodSpec) -> list[Object]:
         {"name": "PAUDE_FENCE", "value": "off" if spec.proxy is None else "on"},
         {"name": "PAUDE_PROXY", "value": spec.proxy or ""},
         {"name": "PAUDE_AGENT_IMAGE", "value": spec.agent_image},
-        {"name": "PAUDE_NODE_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}},
+        {"name": "PAUDE_NODE_IPS", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIPs"}}},
         *({"name": variable, "value": value} for variable, value in spec.life.pod_environment.items()),
     ]
 
