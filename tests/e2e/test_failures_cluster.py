@@ -160,7 +160,7 @@ def pull_secret(password: str) -> dict[str, Any]:
     }
 
 
-def test_an_image_that_cannot_be_pulled_is_said_at_once(here: Here) -> None:
+def test_an_image_that_cannot_be_pulled_is_said_at_the_second_refusal(here: Here) -> None:
     """Pushed under a name that no node has yet, and pulled with a login that the registry refuses."""
     with present(here, pull_secret("wrong")):
         begun = time.monotonic()

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paude.backends.kubernetes.reasons import (
+    Looks,
     concerns,
     deployment_failure,
     event_failure,
@@ -48,12 +49,51 @@ def ended(name: str, code: int, message: str = "", *, again: bool = False) -> di
         "no basic auth credentials: authentication required",
     ],
 )
-def test_an_image_that_nobody_may_pull_is_an_error_the_first_time(message: str) -> None:
+def test_an_image_that_nobody_may_pull_is_an_error_to_whoever_looks_once(message: str) -> None:
     found = pod_failure(pod(waiting("agent", "ErrImagePull", message)))
     assert isinstance(found, ImageError)
     assert "r.test/x:1" in found.what
     assert message in found.why
     assert "--pull-secret" in found.hint
+
+
+UNAUTHORIZED, BACKS_OFF = "unexpected status from HEAD request: 401 Unauthorized", "Back-off pulling image"
+NO_LOGIN = "pull access denied: authorization failed: no basic auth credentials"
+FIRST = waiting("agent", "ErrImagePull", UNAUTHORIZED)
+WAITS = waiting("agent", "ImagePullBackOff", BACKS_OFF)
+ABSENT, LOST = (waiting("agent", "ErrImagePull", why) for why in ("r.test/x:1: not found", "dial tcp: i/o timeout"))
+
+
+@pytest.mark.parametrize(
+    ("seen", "final"),
+    [
+        ([FIRST], False),
+        ([waiting("agent", "ContainerCreating"), waiting("agent", "ErrImagePull", NO_LOGIN), WAITS], False),
+        ([FIRST, FIRST, WAITS, WAITS], False),
+        ([FIRST, WAITS, {"name": "agent", "state": {"running": {}}}], False),
+        ([FIRST, WAITS, FIRST], True),
+        ([ABSENT], True),
+        ([FIRST, WAITS, ABSENT], True),
+        ([LOST, WAITS], True),
+        ([WAITS], True),
+    ],
+)
+def test_one_refused_login_is_waited_over_and_the_next_is_final(seen: list[dict[str, Any]], final: bool) -> None:
+    """A kubelet whose cache has not got the pull secret yet asks the registry without it."""
+    looks = Looks()
+    found = [looks.failure(pod(status)) for status in seen]
+    assert [one is not None for one in found] == [False] * (len(seen) - 1) + [final]
+    assert found[-1] is None or isinstance(found[-1], ImageError)
+
+
+def test_a_refused_login_of_another_container_is_a_first_one_too() -> None:
+    before = pod(waiting("agent", "ImagePullBackOff", BACKS_OFF))
+    assert pod_failure(pod(waiting("fence", "ErrImagePull", UNAUTHORIZED)), before) is None
+
+
+def test_another_pod_has_a_first_refusal_of_its_own() -> None:
+    looks, other = Looks(), {**pod(FIRST), "metadata": {"name": "paude-x-0", "uid": "2"}}
+    assert looks.failure(pod(FIRST)) is looks.failure(pod(WAITS)) is looks.failure(other) is None
 
 
 def test_a_pull_that_failed_on_the_way_is_tried_again() -> None:

@@ -65,13 +65,14 @@ async def until(cluster: Cluster, session: str, wanted: Callable[[Object], T | N
     async with anyio.create_task_group() as tasks:
 
         async def follow_pod() -> None:
+            looks = reasons.Looks()
             async for change in cluster.watch("Pod", name=pod_name(session)):
                 if change.type in {"DELETED", "LISTED"}:
                     continue
                 value = wanted(change.object)
                 if value is not None:
                     found.append(value)
-                elif failure := reasons.pod_failure(change.object):
+                elif failure := looks.failure(change.object):
                     failed.append(failure)
                 else:
                     continue
@@ -146,10 +147,11 @@ async def until_available(cluster: Cluster, wanted: Object) -> bool:
 
         async def follow_pods() -> None:
             digest = deployment.rpartition("-")[2]
+            looks = reasons.Looks()
             async for change in cluster.watch("Pod", selector=f"paude.io/allowlist={digest}"):
                 if change.type == "LISTED" or change.object["metadata"].get("deletionTimestamp"):
                     continue
-                if _pulled(change.object) == template and (failure := reasons.pod_failure(change.object)):
+                if _pulled(change.object) == template and (failure := looks.failure(change.object)):
                     found.append(failure)
                     tasks.cancel_scope.cancel()
                     return

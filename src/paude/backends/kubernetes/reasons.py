@@ -16,7 +16,8 @@ from paude.process import clean
 
 Object = Mapping[str, Any]
 
-_FATAL_PULLS = ("not found", "unauthorized", "authentication required", "forbidden", "denied", "manifest unknown")
+_REFUSED_LOGINS = ("unauthorized", "authentication required", "no basic auth credentials", "forbidden", "denied")
+_FATAL_PULLS = ("not found", "manifest unknown", *_REFUSED_LOGINS)
 # What the kernel says to a program of another processor (execve(2), ENOEXEC).
 _FOREIGN = "exec format error"
 _NEWS = {"FailedScheduling", "ProvisioningFailed", "FailedMount", "FailedAttachVolume", "BackOff", "Evicted"}
@@ -39,24 +40,48 @@ def running(pod: Object, name: str) -> bool:
     return found is not None and "running" in (found.get("state") or {})
 
 
-def pod_failure(pod: Object) -> PaudeError | None:
-    """The error that the pod's status tells, or None while it may still come up."""
+def pod_failure(pod: Object, before: Object | None = None) -> PaudeError | None:
+    """The error that the pod's status tells, or None while it may still come up.
+
+    With `before`, the pod as it was seen last (empty at first), one refused login at the registry is waited over: a
+    kubelet asks without the pull secret when its cache has not got that yet, and asks again after its back-off.
+    """
     state = pod.get("status") or {}
     if state.get("phase") == "Failed":
         words = f"{state.get('reason', '')} {state.get('message', '')}"
         return PodFailed("the pod has failed", why=clean(words.strip()))
     for each in _containers(pod):
-        if found := _container_failure(each):
+        earlier = None if before is None else container(before, each["name"]) or {}
+        if found := _container_failure(each, earlier):
             return found
     return None
 
 
-def _container_failure(each: Object) -> PaudeError | None:
+class Looks:
+    """Pods as they are seen one look after the other."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, Object] = {}
+
+    def failure(self, pod: Object) -> PaudeError | None:
+        """What `pod_failure` makes of this look and the one before."""
+        uid = str(pod["metadata"].get("uid", ""))
+        before, self._last[uid] = self._last.get(uid, {}), pod
+        return pod_failure(pod, before)
+
+
+def _waits(each: Object) -> tuple[str, str]:
+    """What a container waits for: the kubelet's word, and what it says to it."""
     waiting = (each.get("state") or {}).get("waiting") or {}
-    reason, message = waiting.get("reason", ""), clean(str(waiting.get("message", "")))
+    return str(waiting.get("reason", "")), clean(str(waiting.get("message", "")))
+
+
+def _container_failure(each: Object, earlier: Object | None) -> PaudeError | None:
+    reason, message = _waits(each)
     if reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}:
-        fatal = reason != "ErrImagePull" or any(word in message.lower() for word in _FATAL_PULLS)
-        return _pull_failure(each, message) if fatal else None
+        fatal = reason != "ErrImagePull" or _says(message, _FATAL_PULLS)
+        waited_over = earlier is not None and _first_refusal(reason, message, *_waits(earlier))
+        return _pull_failure(each, message) if fatal and not waited_over else None
     if _FOREIGN in message:
         return _foreign(each)
     if reason in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
@@ -64,6 +89,18 @@ def _container_failure(each: Object) -> PaudeError | None:
     if each["name"] in {"gate", "fence"}:
         return _own_failure(each)
     return None
+
+
+def _says(message: str, words: Iterable[str]) -> bool:
+    return any(word in message.lower() for word in words)
+
+
+def _first_refusal(reason: str, message: str, earlier: str, said: str) -> bool:
+    """Whether a refused login is the first: the kubelet backs off once between two tries."""
+    if reason == "ErrImagePull":
+        return _says(message, _REFUSED_LOGINS) and earlier != "ImagePullBackOff"
+    backed_off = earlier == "ErrImagePull" and _says(said, _REFUSED_LOGINS)
+    return reason == "ImagePullBackOff" and (backed_off or earlier == "ImagePullBackOff")
 
 
 def _pull_failure(each: Object, message: str) -> PaudeError:
