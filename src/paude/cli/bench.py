@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from paude.bench.report import Report
     from paude.bench.sync import SyncReport
     from paude.plans.request import Wishes
-    from paude.sessions.records import Record
 
 group = typer.Typer(help="Measure paude itself.", rich_markup_mode=None)
 
@@ -101,65 +100,37 @@ async def _measure_sync(wishes: Wishes, files: int, edits: int, limit_s: float) 
     from functools import partial
 
     from paude.bench.peers import bench_peers
+    from paude.bench.session import started
     from paude.bench.sync import SyncReport, bench_edits, far_end, grow
     from paude.cli import display
     from paude.engine.timing import measure
-    from paude.plans.perform import start_session, take_down
-    from paude.plans.request import Gift, prepare
-    from paude.sessions import names
     from paude.settings import Paths
 
     paths, quiet = Paths.from_environment(), display.opener("quiet")
     size = grow(wishes.workspace, files)
-    prepared = prepare(replace(wishes, name=names.derive(Path("bench"))), paths, Gift())
-    name, workspace = prepared.laptop.name, Path(prepared.laptop.record.workspace)
-    try:
-        plan, recorder = await start_session(prepared, quiet, limit_s=limit_s)
-        steps = {step.step: step.seconds for step in measure(plan, recorder.events).steps}
+    async with started(wishes, paths, quiet, limit_s=limit_s) as session:
+        steps = {step.step: step.seconds for step in measure(session.plan, session.events).steps}
+        name, workspace = session.record.name, Path(session.record.workspace)
         async with far_end(paths, name) as far:
             with TemporaryDirectory(prefix="paude-peers-") as work:
                 arrives = partial(far.ask, "expect")
                 peers = await bench_peers(paths, name, workspace, Path(work), arrives, say)
             found = await bench_edits(far, workspace, files, edits, say)
-    finally:
-        record = recorded(name)
-        if record is not None:
-            await take_down(record, paths, quiet, keep_volume=False, limit_s=limit_s)
     return SyncReport(files, size, *found, steps["seed"] + steps["first sync"], peers)
 
 
 async def _measure(wishes: Wishes, runs: int, baseline: bool, limit_s: float) -> Report:
     from paude.bench.scenarios import Conditions, Run, bench_start
+    from paude.bench.session import started
     from paude.cli import display
-    from paude.plans.perform import start_session, take_down
-    from paude.plans.request import Gift, prepare
-    from paude.sessions import names
     from paude.settings import Paths
     from paude.sync.selection import check_workspace
 
-    paths = Paths.from_environment()
+    paths, quiet = Paths.from_environment(), display.opener("quiet")
     directory = check_workspace(wishes.workspace)
 
     async def run_once(conditions: Conditions) -> Run:
-        named = replace(wishes, name=names.derive(Path("bench")))
-        prepared = prepare(named, paths, Gift())
-        quiet = display.opener("quiet")
-        try:
-            plan, recorder = await start_session(prepared, quiet, limit_s=limit_s, sequential=conditions.sequential)
-        finally:
-            record = recorded(prepared.laptop.name)
-            if record is not None:
-                await take_down(record, paths, quiet, keep_volume=False, limit_s=limit_s)
-        return Run(plan, recorder.events)
+        async with started(wishes, paths, quiet, limit_s=limit_s, sequential=conditions.sequential) as session:
+            return Run(session.plan, session.events)
 
     return await bench_start(run_once, runs, baseline=baseline, title=f"start of {directory.name}", tell=say)
-
-
-def recorded(name: str) -> Record | None:
-    """The record of a session that was started to be measured; None when it was taken back."""
-    from paude.sessions import records
-    from paude.sessions.records import Record
-    from paude.settings import Paths
-
-    found = records.load(Paths.from_environment(), name)
-    return found if isinstance(found, Record) else None

@@ -144,11 +144,8 @@ async def _session(wishes: Wishes, limit_s: float) -> AsyncIterator[_There]:
     from paude.backends.kubernetes import kubeconfig
     from paude.backends.kubernetes.recorded import connected
     from paude.bench.relay import relay, through
+    from paude.bench.session import started
     from paude.cli import display
-    from paude.cli.bench import recorded
-    from paude.plans.perform import start_session, take_down
-    from paude.plans.request import Gift, prepare
-    from paude.sessions import names
     from paude.settings import Paths
 
     paths, quiet = Paths.from_environment(), display.opener("quiet")
@@ -160,21 +157,15 @@ async def _session(wishes: Wishes, limit_s: float) -> AsyncIterator[_There]:
             config.touch(mode=0o600)
             config.write_text(json.dumps(through(way, target.as_kubeconfig())))
             workspace.mkdir()
-            name = names.derive(Path("bench"))
             there = replace(chosen, kubeconfig=str(config), context="", namespace=target.namespace)
-            settled = replace(wishes.settled, values=there)
-            prepared = prepare(replace(wishes, workspace=workspace, name=name, settled=settled), paths, Gift())
-            try:
-                await start_session(prepared, quiet, limit_s=limit_s)
-                record = recorded(prepared.laptop.name)
-                assert record is not None
-                async with connected(record, paths) as slow:
-                    yield _There(paths, record, way, direct, slow)
-            finally:
-                way.mend()
-                way.flow()
-                if (record := recorded(prepared.laptop.name)) is not None:
-                    await take_down(record, paths, quiet, keep_volume=False, limit_s=limit_s)
+            behind = replace(wishes, workspace=workspace, settled=replace(wishes.settled, values=there))
+            async with started(behind, paths, quiet, limit_s=limit_s) as session:
+                try:
+                    async with connected(session.record, paths) as slow:
+                        yield _There(paths, session.record, way, direct, slow)
+                finally:
+                    way.mend()
+                    way.flow()
 
 
 async def _measure_tunnel(there: _There, mib: int, rounds: int, exact: int, full: float) -> TunnelReport:
