@@ -105,7 +105,7 @@ FLAGS = {
     "--cpu -1": "a quantity such as",
     "--memory 1g": "a quantity such as",
     "--registry http://x": "is no place for images",
-    "--progress loud": "there is no display",
+    "--progress loud": "there is no kind of progress",
     "--gpu -1": "0 or more",
 }
 ELSEWHERE = {

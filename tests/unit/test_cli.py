@@ -6,14 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from typer.main import get_command
 
+from commands import verbs
 from paude.cli import app
 from paude.cli.choose import record_of
 from paude.cli.sessions import Row, age, show
@@ -138,20 +137,10 @@ def test_what_cannot_be_done_is_said_with_its_exit_code(home: Path, words: list[
     assert not sessions.exists() or list(sessions.iterdir()) == []
 
 
-def _verbs(command: Any = None, name: str = "paude") -> Iterator[tuple[str, Any]]:
-    command = command or get_command(app.app)
-    if not hasattr(command, "commands"):
-        yield name, command
-        return
-    listed = command.list_commands(command.context_class(command))
-    for inner in listed:
-        yield from _verbs(command.get_command(command.context_class(command), inner), f"{name} {inner}")
-
-
 def test_every_verb_and_every_word_of_it_is_explained() -> None:
     """And an option takes the same in every verb that has it."""
     takes: dict[str, set[str]] = {}
-    for name, verb in _verbs():
+    for name, verb in verbs():
         assert verb.help, name
         for one in verb.params:
             assert one.help, f"{name}: {one.name}"

@@ -8,15 +8,12 @@ from __future__ import annotations
 import ast
 import os
 import re
-import shlex
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.main import get_command
 
+from commands import commands_in, parsed
 from paude import errors
 from paude.backends.kubernetes.renew import Renew
 from paude.backends.kubernetes.start import Start
@@ -25,7 +22,7 @@ from paude.backends.kubernetes.wall import Change
 from paude.backends.podman.start import Start as PodmanStart
 from paude.backends.podman.stop import Stop as PodmanStop
 from paude.backends.podman.wall import Change as PodmanChange
-from paude.cli.app import VERBS, app
+from paude.cli.app import VERBS
 from paude.engine import Plan
 from paude.plans import allow, refresh, start, stop
 from paude.plans.homecoming import Homecoming
@@ -48,71 +45,19 @@ def _tracked() -> list[Path]:
     return [CHECKOUT / name for name in listed.split("\0") if name and (CHECKOUT / name).is_file()]
 
 
-def _commands_in(text: str) -> list[list[str]]:
-    """The commands of paude in code, without what a shell takes away; `paude` in prose is the program, no command."""
-    fences = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    prose = re.sub(r"^#.*$", "", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), flags=re.MULTILINE)
-    pieces = [line for language, block in fences if language in {"", "sh"} for line in block.splitlines()]
-    pieces += re.findall(r"`(paude[^`\n]*)`", prose)
-    return [words for piece in pieces for words in _split(piece)]
-
-
-def _split(line: str) -> Iterator[list[str]]:
-    """The commands of paude in one line of a shell."""
-    tokens = shlex.shlex(line.replace("…", "x"), posix=True, punctuation_chars=True)
-    tokens.whitespace_split = True
-    words: list[str] = []
-    try:
-        for token in [*tokens, ";"]:
-            if token.startswith("$("):
-                yield from _split(token[2:-1])
-            if set(token) <= set("();<>|&"):
-                if words[:1] == ["paude"]:
-                    yield words[1:]
-                words = []
-            else:
-                words.append(token)
-    except ValueError as error:
-        raise AssertionError(f"{line!r}: {error}") from error
-
-
 def _verbs_in(text: str) -> set[str]:
-    return {words[0] for words in _commands_in(text) if words and re.fullmatch("[a-z][a-z-]*", words[0])}
-
-
-def _parsed(words: list[str]) -> str:
-    """What the command line says against the words; nothing when it takes them. Runs nothing."""
-    optional = [word.strip("[]") for word in words[: words.index("--") if "--" in words else None]]
-    optional = [word for word in optional if word not in {"--help", "--version", "VERB"}]
-    if not optional:
-        return ""
-    group: Any = get_command(app)
-    context = group.make_context("paude", optional[:1])
-    while True:
-        command = group.get_command(context, optional[0])
-        if command is None:
-            return f"there is no {optional[0]}"
-        optional = optional[1:]
-        if not hasattr(command, "commands") or not optional:
-            break
-        group = command
-    try:
-        command.make_context("paude", list(optional), resilient_parsing=not optional)
-    except Exception as refusal:  # noqa: BLE001 -- whatever the parser says
-        named_alone = "".join(optional[-1:]).startswith("--") and "requires an argument" in str(refusal)
-        return "" if named_alone else str(refusal)
-    return ""
+    return {words[0] for words in commands_in(text) if words and re.fullmatch("[a-z][a-z-]*", words[0])}
 
 
 @pytest.mark.parametrize("document", [one for one in _documents() if one.values[0] != COVERAGE])
 def test_every_command_in_a_document_is_one(document: Path) -> None:
-    refused = {" ".join(words): said for words in _commands_in(document.read_text()) if (said := _parsed(words))}
+    refused = {" ".join(words): said for words in commands_in(document.read_text()) if (said := parsed(words))}
     assert refused == {}
 
 
 def test_what_is_no_command_is_noticed() -> None:
     text = "```sh\npaude start --nonsense   # x\npaude stop a b c && paude fly\n```\nand `paude attach -Z`"
-    assert [bool(_parsed(words)) for words in _commands_in(text)] == [True] * 4
+    assert [bool(parsed(words)) for words in commands_in(text)] == [True] * 4
 
 
 def test_every_verb_is_described() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import commands_in, options, parsed
 from paude import errors, process
 from paude.ssh import connection
 
@@ -56,6 +57,35 @@ def test_a_message_of_the_document_is_in_the_code(words: str, code: str) -> None
     codes = {known for pattern, known in MESSAGES if pattern.fullmatch(words)}
     assert codes, "no error says that any more"
     assert int(code) in codes or None in codes
+
+
+def said() -> Iterator[str]:
+    """Every text in the code; what is put in is an `x`."""
+    for file in sorted((CHECKOUT / "src/paude").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(str(one.value) if isinstance(one, ast.Constant) else "x" for one in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_every_command_that_a_text_tells_to_give_is_one() -> None:
+    told = [words for text in said() for words in commands_in(text)]
+    assert len(told) > 100
+    assert {" ".join(words): why for words in told if (why := parsed(words))} == {}
+
+
+def hints() -> Iterator[str]:
+    for file in sorted((CHECKOUT / "src/paude").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "hint":
+                yield ast.unparse(node.value)
+
+
+def test_every_option_that_a_hint_names_exists() -> None:
+    named = {one for hint in hints() if "kubectl" not in hint for one in re.findall(r"(?<![\w-])--[a-z][a-z-]+", hint)}
+    assert len(named) > 10
+    assert named - options() == set()
 
 
 def test_a_message_that_nobody_says_is_noticed() -> None:

@@ -96,7 +96,11 @@ class PodPortForward:
     def _refused(self, response: Response) -> PaudeError:
         code, reason = response.status_code, _reason(response)
         if code == 401:
-            return LoginExpired("the cluster does not accept your login", why=reason, hint="log in again and retry")
+            return LoginExpired(
+                "the cluster does not accept your login",
+                why=reason,
+                hint="log in again, for example with `oc login`, and repeat the command",
+            )
         if code == 403:
             right = f"`create pods/portforward` (and `get`) in the namespace {self.namespace}"
             return Forbidden("you may not open a tunnel", why=f"it takes {right}; {reason}")

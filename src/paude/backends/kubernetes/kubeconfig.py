@@ -102,7 +102,9 @@ def choose(files: Sequence[Path], *, context: str | None = None, namespace: str 
     entry = merged.contexts.get(name)
     if entry is None:
         known = ", ".join(sorted(merged.contexts)) or "none"
-        raise SettingsError(f"there is no context {name!r}", why=f"known contexts: {known}", hint="see --context")
+        raise SettingsError(
+            f"there is no context {name!r}", why=f"known contexts: {known}", hint="choose one with --context"
+        )
     cluster, user = _text(entry.get("cluster")), _text(entry.get("user"))
     if user and user not in merged.users:
         raise SettingsError(f"the kubeconfig has no user {user!r}", why=f"the context {name!r} names it")

@@ -131,7 +131,7 @@ def _foreign(each: Object) -> PaudeError:
     return ImageError(
         "the cluster's node is of another platform than the images",
         why=f"it cannot run {each.get('image')}: {_FOREIGN}",
-        hint="say which it is: `--platform linux/arm64` or `linux/amd64` (`PAUDE_PLATFORM`)",
+        hint="say which it is: `PAUDE_PLATFORM=linux/arm64`, or `linux/amd64`",
     )
 
 

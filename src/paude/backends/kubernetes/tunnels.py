@@ -94,7 +94,11 @@ def failure(program: str, pod: str, said: str) -> Exception:
     if "Forbidden" in said:
         return Forbidden("you may not open a tunnel", why=said)
     if "Unauthorized" in said or "You must be logged in" in said:
-        return LoginExpired("the cluster does not accept your login", why=said, hint="log in again and retry")
+        return LoginExpired(
+            "the cluster does not accept your login",
+            why=said,
+            hint="log in again, for example with `oc login`, and repeat the command",
+        )
     if _STARTING.search(said):
         why = f"{program} reaches running pods only, and this one is still starting"
         return ConnectionLost("no tunnel to the pod yet", why=why)

@@ -37,7 +37,7 @@ def open(kind: Kind, plan: Plan, stream: TextIO | None = None) -> Iterator[Displ
 def opener(kind: str) -> Callable[[Plan], AbstractContextManager[Display]]:
     """`open` for the kind that the user named; raises UsageError when there is none of that name."""
     if kind not in get_args(Kind):
-        raise UsageError(f"there is no display `{kind}`", hint=f"one of {', '.join(get_args(Kind))}")
+        raise UsageError(f"there is no kind of progress {kind[:40]!r}", hint=f"kinds: {', '.join(get_args(Kind))}")
     return lambda plan: open(cast(Kind, kind), plan)
 
 
