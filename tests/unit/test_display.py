@@ -125,7 +125,7 @@ def test_a_terminal_that_goes_away_does_not_disturb_the_run(kind):
 
 
 def test_an_unknown_display_is_a_usage_error():
-    with pytest.raises(UsageError, match="no kind of progress `fancy`"):
+    with pytest.raises(UsageError, match="no kind of progress 'fancy'"):
         display.opener("fancy")
 
 
