@@ -86,6 +86,11 @@ print("HEAVY", sorted(heavy & set(sys.modules)))
     assert python(home, program).splitlines()[-1] == "HEAVY []"
 
 
+def test_the_way_to_a_terminal_is_dialled_before_ssh_is_loaded(home: Path) -> None:
+    program = "import sys, paude.plans.attach, paude.backends.podman.pods; print('SSH', 'asyncssh' in sys.modules)"
+    assert python(home, program).splitlines()[-1] == "SSH False"
+
+
 def test_loading_ssh_starts_no_program(home: Path) -> None:
     program = """
 import sys

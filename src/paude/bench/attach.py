@@ -22,7 +22,7 @@ from paude.bench.relay import Relay
 from paude.bench.statistics import Summary, summarize
 from paude.bench.typist import Typist, typist
 from paude.errors import ConnectionLost
-from paude.plans import attach
+from paude.plans.terminal import show
 from paude.process import run, started
 from paude.settings import Paths
 from paude.ssh.shell import State
@@ -423,10 +423,10 @@ async def attached(
     with typist() as one:
         async with anyio.create_task_group() as tasks:
 
-            async def show() -> None:
-                ended = await attach.show(name, paths, counted, one.terminal, senses=clock.senses, told=observed.told)
+            async def attach() -> None:
+                ended = await show(name, paths, counted, one.terminal, senses=clock.senses, told=observed.told)
                 raise ConnectionLost("the terminal ended during the measurement", why=type(ended).__name__)
 
-            tasks.start_soon(show)
+            tasks.start_soon(attach)
             yield Bench(paths, name, workspace, relay, clock, counted, observed, one, tell)
             tasks.cancel_scope.cancel()

@@ -17,12 +17,22 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Report:
-    """The timings of a plan: `concurrent` as the edges allow, `sequential` step by step (may be empty)."""
+    """The timings of a plan: `concurrent` as the edges allow, `sequential` step by step (may be empty).
+
+    `attach_s` has for each run the seconds until its terminal could be typed into, the first time and again.
+    """
 
     title: str
     cold: bool
     concurrent: tuple[Timing, ...]
     sequential: tuple[Timing, ...] = ()
+    attach_s: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def attach(self) -> dict[str, Summary]:
+        """What opening a terminal took the first time, and what it took again; empty when nobody did."""
+        first, again = [one[0] for one in self.attach_s], [s for one in self.attach_s for s in one[1:]]
+        return {name: summarize(values) for name, values in (("first", first), ("again", again)) if values}
 
     @property
     def typical(self) -> Timing:
@@ -58,6 +68,7 @@ class Report:
             "sequential": _kind_json(self.sequential) if self.sequential else None,
             "concurrent_over_sequential": self.speed and dict(zip(("ratio", "low", "high"), self.speed, strict=True)),
             "makespan_over_critical_path": self.overhead,
+            "attach_s": {name: asdict(summary) for name, summary in self.attach.items()},
             "typical": asdict(self.typical),
         }
 
@@ -77,6 +88,10 @@ class Report:
             ratio, low, high = self.speed
             rows.append(["concurrent / sequential", f"{ratio:.2f}", "", f"{low:.2f} to {high:.2f}"])
         rows.append(["makespan / critical path", f"{self.overhead:.3f}"])
+        for name, found in self.attach.items():
+            rows.append(
+                [f"attach, {name}", f"{found.median:.2f}", f"{found.p95:.2f}", f"{found.low:.2f} to {found.high:.2f}"]
+            )
         return _aligned(rows)
 
     def _table(self) -> str:

@@ -21,10 +21,11 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Run:
-    """A plan that was run, and everything it told."""
+    """A plan that was run, and everything it told; `attach_s` is what opening its terminal took, each time."""
 
     plan: Plan
     events: Sequence[Event] = field(repr=False)
+    attach_s: Sequence[float] = ()
 
     @property
     def timing(self) -> Timing:
@@ -55,6 +56,7 @@ async def bench_start(
     if runs < 1:
         raise ValueError("at least one run")
     found: dict[bool, list[Timing]] = {False: [], True: []}
+    attach: list[tuple[float, ...]] = []
     for number in range(0 if cold else warm_up):
         tell(f"warming up, {number + 1} of {warm_up}")
         await run_once(Conditions(number, cold=cold))
@@ -62,6 +64,7 @@ async def bench_start(
         for sequential in (False, True) if baseline else (False,):
             run = await run_once(Conditions(number, sequential, cold))
             found[sequential].append(run.timing)
+            attach += [tuple(run.attach_s)] if run.attach_s else []
             kind = "sequential" if sequential else "concurrent"
             tell(f"run {number + 1} of {runs}, {kind}: {run.timing.makespan_s:.2f} s")
-    return Report(title, cold, tuple(found[False]), tuple(found[True]))
+    return Report(title, cold, tuple(found[False]), tuple(found[True]), tuple(attach))

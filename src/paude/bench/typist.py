@@ -22,7 +22,7 @@ _COLUMNS, _ROWS = 120, 30
 
 
 class Typist:
-    """`terminal` is what a program attaches to."""
+    """`terminal` is what this process attaches to, `descriptor` what a program of its own gets."""
 
     def __init__(self) -> None:
         self._master, self._slave = os.openpty()
@@ -32,6 +32,7 @@ class Typist:
         self._more = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._master, self._read)
+        self.descriptor = self._slave
         self.terminal = Terminal(self._slave, self._slave, kind="xterm-256color")
 
     def close(self) -> None:

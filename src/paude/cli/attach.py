@@ -56,7 +56,7 @@ def open_terminal(name: str, clipboard: bool | None = None) -> None:
     """Show the session's terminal until the user leaves it; `clipboard` as in the settings when it is None."""
     from paude.plans.attach import open_shell
     from paude.settings import Paths, read
-    from paude.ssh.shell import AgentEnded as Ended
+    from paude.ssh.outcome import AgentEnded as Ended
 
     paths = Paths.from_environment()
     allowed = read(paths, None, {"terminal.clipboard": clipboard}).values.terminal.clipboard

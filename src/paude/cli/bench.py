@@ -57,7 +57,7 @@ def start(
 ) -> None:
     """Measure starts: each step, and the steps one by one.
 
-    Sessions are started and stopped; told are median and p95 of each step, the critical path, and the whole.
+    Sessions are started and stopped; told are median and p95 of each step, the critical path, the whole, and `attach`.
     Each run is a new session with a new volume; images are there after the first. Nothing is left behind.
     """
     from paude.plans.request import Wishes
@@ -120,6 +120,7 @@ async def _measure_sync(wishes: Wishes, files: int, edits: int, limit_s: float) 
 
 
 async def _measure(wishes: Wishes, runs: int, baseline: bool, limit_s: float) -> Report:
+    from paude.bench.opening import attach_once
     from paude.bench.scenarios import Conditions, Run, bench_start
     from paude.bench.session import started
     from paude.cli import display
@@ -131,6 +132,8 @@ async def _measure(wishes: Wishes, runs: int, baseline: bool, limit_s: float) ->
 
     async def run_once(conditions: Conditions) -> Run:
         async with started(wishes, paths, quiet, limit_s=limit_s, sequential=conditions.sequential) as session:
-            return Run(session.plan, session.events)
+            again = 0 if conditions.sequential else 2
+            attach_s = [await attach_once(session.record.name) for _ in range(again)]
+            return Run(session.plan, session.events, attach_s)
 
     return await bench_start(run_once, runs, baseline=baseline, title=f"start of {directory.name}", tell=say)

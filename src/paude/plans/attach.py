@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from functools import partial
+from importlib import import_module
 from urllib.parse import urlsplit
 
-import anyio
+import anyio.to_thread
 
 from paude.backends.base import PODMAN
-from paude.backends.podman import pods as podman
-from paude.errors import ConnectionLost, NotFound
-from paude.plans.news import sync_news
-from paude.plans.parked import TellsParked
+from paude.errors import NotFound
 from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths
-from paude.ssh import session_keys
-from paude.ssh.filter import TerminalFilter
-from paude.ssh.notify import Notifier
-from paude.ssh.remote import Identity, Remote
-from paude.ssh.shell import AttachResult, State, attach
-from paude.ssh.terminal import Terminal
-from paude.supervisor import client
+from paude.ssh.outcome import AttachResult
+from paude.ssh.ssh_config import AGENT_PORT
+from paude.tunnel.ahead import ahead
 from paude.tunnel.base import Dialer
 from paude.tunnel.link import Senses, senses
 
@@ -37,63 +28,25 @@ async def open_shell(name: str, paths: Paths, *, clipboard: bool = False) -> Att
     if not isinstance(record, Record):
         raise NotFound(f"there is no session {name}")
     if record.backend == PODMAN:
-        return await show(name, paths, podman.dialer(name), Terminal(), clipboard=clipboard, news=True)
+        from paude.backends.podman.pods import dialer
+
+        return await _shown(name, paths, dialer(name), clipboard=clipboard)
     from paude.backends.kubernetes.recorded import connected as in_cluster
     from paude.backends.kubernetes.tunnels import pinned_to
 
     where = urlsplit(record.server)
     async with in_cluster(record, paths) as cluster:
         link = senses(where.hostname or "", where.port or 443)
-        way = pinned_to(cluster, record.pod)
-        return await show(name, paths, way, Terminal(), senses=link, clipboard=clipboard, news=True)
+        return await _shown(name, paths, pinned_to(cluster, record.pod), link=link, clipboard=clipboard)
 
 
-async def show(
-    name: str,
-    paths: Paths,
-    dialer: Dialer,
-    terminal: Terminal,
-    *,
-    senses: Senses | None = None,
-    clipboard: bool = False,
-    told: Callable[[State], None] = lambda _: None,
-    news: bool = False,
+async def _shown(
+    name: str, paths: Paths, dialer: Dialer, *, clipboard: bool, link: Senses | None = None
 ) -> AttachResult:
-    """The agent's terminal at `terminal`, by `dialer`; the supervisor hears when the link is good again.
+    async with ahead(dialer, AGENT_PORT) as way:
+        # Beside the dial, which takes about as long.
+        await anyio.to_thread.run_sync(import_module, "paude.plans.terminal")
+        from paude.plans.terminal import show
+        from paude.ssh.terminal import Terminal
 
-    With `news` the user is told in it how the sync stands.
-    """
-    keys = session_keys.load(paths.session(name))
-    async with _followed(paths, told) as telling:
-        return await attach(
-            TellsParked(dialer, paths, name),
-            Identity(keys.agent_client.private_openssh, keys.agent_host.public_openssh),
-            terminal,
-            remote=Remote(clipboard=clipboard),
-            senses=senses,
-            output=lambda: Notifier(TerminalFilter(clipboard=clipboard), name),
-            told=telling,
-            news=partial(sync_news, paths, name) if news else None,
-        )
-
-
-@asynccontextmanager
-async def _followed(paths: Paths, told: Callable[[State], None]) -> AsyncIterator[Callable[[State], None]]:
-    """Tell the supervisor whenever the terminal is live again: its own tries may be half a minute apart."""
-    send, receive = anyio.create_memory_object_stream[None](1)
-
-    def telling(state: State) -> None:
-        told(state)
-        if state is State.LIVE:
-            with suppress(anyio.WouldBlock):
-                send.send_nowait(None)
-
-    async def follow() -> None:
-        async for _ in receive:
-            with suppress(ConnectionLost):
-                await client.look(paths)
-
-    async with send, receive, anyio.create_task_group() as tasks:
-        tasks.start_soon(follow)
-        yield telling
-        tasks.cancel_scope.cancel()
+        return await show(name, paths, way, Terminal(), senses=link, clipboard=clipboard, news=True)

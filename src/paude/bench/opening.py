@@ -1,0 +1,33 @@
+"""How long it takes to see the agent: `paude attach` as the user runs it, until a key that he typed is shown."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from paude.bench.typist import typist
+from paude.process import started
+
+LIMIT_S = 60.0
+_WORD = b"%opening%"
+_ERASE_AND_LEAVE = b"\x15\r~."
+
+
+async def attach_once(name: str) -> float:
+    """Seconds from the start of the program. Raises TimedOut."""
+    words = (sys.executable, "-m", "paude", "attach", name)
+    with typist() as user:
+        tty = user.descriptor
+        env = {**os.environ, "TERM": "xterm-256color"}
+        began = time.perf_counter()
+        async with started(words, stdin=tty, stdout=tty, stderr=tty, env=env, new_session=True) as program:
+            # Typed at once: what comes too early is held and given to the agent as soon as it is reached.
+            await user.sees(b"\x1b[?1049h", LIMIT_S)
+            user.look_away()
+            await user.type(_WORD)
+            await user.sees(_WORD, LIMIT_S)
+            seconds = time.perf_counter() - began
+            await user.type(_ERASE_AND_LEAVE)
+            await program.wait()
+    return seconds

@@ -1,0 +1,74 @@
+"""The agent's terminal at the user's: ssh is loaded with this, which takes a while."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+import anyio
+
+from paude.errors import ConnectionLost
+from paude.plans.news import sync_news
+from paude.plans.parked import TellsParked
+from paude.settings import Paths
+from paude.ssh import session_keys
+from paude.ssh.filter import TerminalFilter
+from paude.ssh.notify import Notifier
+from paude.ssh.remote import Identity, Remote
+from paude.ssh.shell import AttachResult, State, attach
+from paude.ssh.terminal import Terminal
+from paude.supervisor import client
+from paude.tunnel.base import Dialer
+from paude.tunnel.link import Senses
+
+
+async def show(
+    name: str,
+    paths: Paths,
+    dialer: Dialer,
+    terminal: Terminal,
+    *,
+    senses: Senses | None = None,
+    clipboard: bool = False,
+    told: Callable[[State], None] = lambda _: None,
+    news: bool = False,
+) -> AttachResult:
+    """The agent's terminal at `terminal`, by `dialer`; the supervisor hears when the link is good again.
+
+    With `news` the user is told in it how the sync stands.
+    """
+    keys = session_keys.load(paths.session(name))
+    async with _followed(paths, told) as telling:
+        return await attach(
+            TellsParked(dialer, paths, name),
+            Identity(keys.agent_client.private_openssh, keys.agent_host.public_openssh),
+            terminal,
+            remote=Remote(clipboard=clipboard),
+            senses=senses,
+            output=lambda: Notifier(TerminalFilter(clipboard=clipboard), name),
+            told=telling,
+            news=partial(sync_news, paths, name) if news else None,
+        )
+
+
+@asynccontextmanager
+async def _followed(paths: Paths, told: Callable[[State], None]) -> AsyncIterator[Callable[[State], None]]:
+    """Tell the supervisor whenever the terminal is live again: its own tries may be half a minute apart."""
+    send, receive = anyio.create_memory_object_stream[None](1)
+
+    def telling(state: State) -> None:
+        told(state)
+        if state is State.LIVE:
+            with suppress(anyio.WouldBlock):
+                send.send_nowait(None)
+
+    async def follow() -> None:
+        async for _ in receive:
+            with suppress(ConnectionLost):
+                await client.look(paths)
+
+    async with send, receive, anyio.create_task_group() as tasks:
+        tasks.start_soon(follow)
+        yield telling
+        tasks.cancel_scope.cancel()
