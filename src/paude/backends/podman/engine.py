@@ -57,10 +57,6 @@ class Engine:
         """Whether podman can do it."""
         return (await process.run(("podman", *words), env=environment(), check=False)).returncode == 0
 
-    async def has_image(self, name: str) -> bool:
-        """Whether the image is in the local storage. To list them all takes longer, the more there are."""
-        return await self.works("image", "exists", name)
-
     async def objects(self, *words: str, doing: str) -> list[Object]:
         """A list that podman prints as JSON."""
         text = await self.run(*words, "--format", "json", doing=doing)

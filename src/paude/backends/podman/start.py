@@ -25,7 +25,7 @@ from paude.egress import squid
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.errors import Leftover, NameTaken, PaudeError, PodFailed
-from paude.images.build import BuildSettings, build, local_name, tag_of
+from paude.images.build import BuildSettings, build, in_storage, local_name, tag_of
 from paude.images.context import ImageSpec
 from paude.settings import Paths
 from paude.settings.table import Lifecycle
@@ -186,20 +186,21 @@ class Start:
 
     async def build_gate_image(self, podman: Engine) -> str:
         """The gate's image in the local storage."""
-        return await self._built(podman, self._request.gate_image)
+        return await self._built(self._request.gate_image)
 
     async def build_agent_image(self, podman: Engine) -> str:
         """The agent's image in the local storage."""
-        return await self._built(podman, self._request.agent_image)
+        return await self._built(self._request.agent_image)
 
     async def build_proxy_image(self, podman: Engine) -> str:
         """The proxy's image in the local storage."""
-        return await self._built(podman, self._request.proxy_image) if self._request.walled else ""
+        return await self._built(self._request.proxy_image) if self._request.walled else ""
 
-    async def _built(self, podman: Engine, image: ImageSpec) -> str:
+    async def _built(self, image: ImageSpec) -> str:
         tag = await tag_of(image, self._request.build)
         name = local_name(image, tag)
-        return name if await podman.has_image(name) else await build(image, tag, self._request.build)
+        # To list them all takes longer, the more there are.
+        return name if await in_storage(name) else await build(image, tag, self._request.build)
 
     @asynccontextmanager
     async def run_proxy(self, place: Place, image: str) -> AsyncIterator[Watch]:
