@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from getpass import getuser
 from pathlib import Path
 
@@ -23,10 +23,38 @@ class Sshd:
     """Where it listens and the keys that open it."""
 
     port: int
-    pid: int
     client: KeyPair
     host: KeyPair
     directory: Path
+    _servers: list[subprocess.Popen[bytes]] = field(default_factory=list, repr=False)
+
+    @property
+    def pid(self) -> int:
+        """The process that listens."""
+        return self._servers[-1].pid
+
+    def start(self) -> None:
+        """Listen; also again, after `kill`."""
+        with (self.directory / "sshd.log").open("ab") as log:
+            argv = [SSHD, "-D", "-e", "-f", str(self.directory / "sshd_config")]
+            self._servers.append(subprocess.Popen(argv, stderr=log, env=dict(os.environ)))
+        _wait(self.port)
+
+    def stop(self) -> None:
+        """Listen no more; connections end by themselves."""
+        self._servers[-1].terminate()
+        self._servers[-1].wait(10)
+
+    def kill(self) -> None:
+        """End everything at once and without a word: the server, its connections and what they run."""
+        for one in (*self.connections(), self.pid):
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
+        self._servers[-1].wait(10)
+
+    def connections(self) -> list[int]:
+        """The processes of all connections, and what they run."""
+        return descendants(self.pid)
 
     @property
     def user(self) -> str:
@@ -41,6 +69,16 @@ class Sshd:
                 os.kill(int(child), signal.SIGKILL)
                 killed += 1
         return killed
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and those that they have."""
+    found = [pid]
+    for one in found:
+        for children in Path(f"/proc/{one}/task").glob("*/children"):
+            with suppress(OSError):  # it may just be ending
+                found += map(int, children.read_text().split())
+    return found[1:]
 
 
 @contextmanager
@@ -71,14 +109,12 @@ def sshd(directory: Path, *extra: str) -> Iterator[Sshd]:
             ]
         )
     )
-    with (directory / "sshd.log").open("wb") as log:
-        child = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stderr=log, env=dict(os.environ))
+    server = Sshd(port, client, host, directory)
     try:
-        _wait(port)
-        yield Sshd(port, child.pid, client, host, directory)
+        server.start()
+        yield server
     finally:
-        child.terminate()
-        child.wait(10)
+        server.stop()
 
 
 def _private(path: Path, text: str) -> None:

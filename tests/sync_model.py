@@ -70,6 +70,7 @@ class User:
     def __init__(self, root: Path, graveyard: Path, ledger: Ledger, rng: random.Random) -> None:
         self.root, self.graveyard, self.ledger, self.rng = root, graveyard, ledger, rng
         self.count = 0
+        self.done = 0
         self.doing = ""
         self.where: list[str] = []
         self.operations: dict[Callable[[], None], int] = {
@@ -82,6 +83,7 @@ class User:
             self.delete: 3,
             self.make_directory: 2,
             self.move_directory: 2,
+            self.swap_directories: 1,
             self.delete_directory: 1,
             self.directory_for_file: 1,
             self.file_for_directory: 1,
@@ -99,6 +101,7 @@ class User:
             chosen()
         except OSError:
             return f"{chosen.__name__} {self.where} (in vain)"
+        self.done += 1
         return f"{chosen.__name__} {self.where}"
 
     # --- what it is made of
@@ -235,6 +238,15 @@ class User:
         if os.path.lexists(target):
             raise FileExistsError
         source.rename(target)
+
+    def swap_directories(self) -> None:
+        one, other = self._directory(), self._directory()
+        between = one.with_name("between")
+        if os.path.lexists(between):
+            raise FileExistsError
+        one.rename(between)
+        other.rename(one)
+        between.rename(other)
 
     def delete_directory(self) -> None:
         self.bury(self._directory())

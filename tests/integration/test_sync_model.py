@@ -5,21 +5,29 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import AsyncIterator
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio.abc import Process
+from anyio.streams.text import TextReceiveStream
 
+import sync_keeper
 from paude.errors import PaudeError
-from paude.sync import daemon, session
-from paude.sync.daemon import Daemon
+from paude.process import started
+from paude.sync import session
 from paude.sync.guard import path_is_held
+from ssh_server import descendants
 from sync_model import ANCHORS, Ledger, User, contents, shape
 from sync_peer import NAME, Peer, peer
 
 ROUND = 12
+# Nothing hangs: a limit, and no expectation. The machine may have others to serve.
+STUCK_S = 180
 
 
 class Game:
@@ -30,47 +38,117 @@ class Game:
         self.graveyard = self.ledger.graveyard
         self.graveyard.mkdir()
         self.users = [User(root, self.graveyard, self.ledger, self.rng) for root in (both.laptop, both.pod)]
-        self.daemon: Daemon | None = None
+        self.keeper: Process | None = None
+        self.daemon = 0
         self.up = anyio.Event()
         self.log: list[str] = []
         self.conflicts = 0
+        self.luck: Counter[str] = Counter()
+        self.deck: list[Callable[[], Awaitable[None]]] = []
 
     async def keep_daemon(self) -> None:
-        while True:
-            async with daemon.daemon(self.both.paths) as self.daemon:
-                self.up.set()
-                await self.daemon.ended()
-                self.up = anyio.Event()
+        places = (self.both.paths.state, self.both.paths.runtime, self.both.paths.config, self.both.paths.cache)
+        try:
+            while True:
+                async with started([sys.executable, sync_keeper.__file__, *places], stderr=None) as self.keeper:
+                    assert self.keeper.stdout is not None
+                    told = ""
+                    async for text in TextReceiveStream(self.keeper.stdout):
+                        told += text
+                        if told.endswith("\n"):
+                            self.daemon = int(told)
+                            self.up.set()
+                    await self.keeper.wait()
+                    self.up = anyio.Event()
+        finally:
+            kill([self.daemon])  # where its keeper was killed last
 
     async def play(self, operations: int, each: int = ROUND) -> None:
         for done in range(0, operations, each):
-            for _ in range(each):
-                user = self.rng.choice(self.users)
-                self.log.append(f"{user.root.name}: {user.act()}")
+            bad = self.deal() if self.rng.random() < 0.9 else None
+            moment = self.rng.randrange(each)
+            for number in range(each):
+                self.one()
                 await anyio.sleep(self.rng.choice((0, 0, 0.005, 0.05)))
-            if self.rng.random() < 0.3:
-                await self.rng.choice((self.cut, self.kill_daemon, self.apart))()
+                if bad is not None and number == moment:
+                    self.log.append(f"! {bad.__name__}")
+                    self.luck[bad.__name__] += 1
+                    await bad()
             await self.settle(f"after {done + each} operations")
+
+    def one(self, user: User | None = None) -> None:
+        user = user or self.rng.choice(self.users)
+        self.log.append(f"{user.root.name}: {user.act()}")
 
     # --- bad luck
 
+    def deal(self) -> Callable[[], Awaitable[None]]:
+        """One kind after the other, in an order that changes."""
+        if not self.deck:
+            self.deck = self.rng.sample(self.kinds_of_luck, len(self.kinds_of_luck))
+        return self.deck.pop()
+
+    @property
+    def kinds_of_luck(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        return (
+            self.cut,
+            self.silent_loss,
+            self.kill_daemon,
+            self.kill_supervisor,
+            self.kill_sync_agent,
+            self.kill_gate,
+            self.kill_pod,
+            self.apart,
+        )
+
     async def cut(self) -> None:
-        self.log.append("cut")
         self.both.server.cut()
 
+    async def silent_loss(self) -> None:
+        """The laptop's ends die, and the pod's do not notice until long after new ones came."""
+        before = self.both.server.connections()
+        signal_all(named(before, "sshd"), signal.SIGSTOP)
+        kill(named(descendants(self.daemon), "ssh"))
+        await self.together("with the old connections still there")
+        for _ in range(ROUND):
+            self.one()
+        signal_all(before, signal.SIGCONT)
+
     async def kill_daemon(self) -> None:
-        self.log.append("daemon killed")
-        assert self.daemon is not None
-        os.kill(self.daemon.pid, signal.SIGKILL)
-        await self.daemon.ended()
+        await self.up.wait()
+        assert self.keeper is not None
+        kill([self.daemon])
+        await self.keeper.wait()
+
+    async def kill_supervisor(self) -> None:
+        """Its tunnels end with it, the daemon does not."""
+        await self.up.wait()
+        assert self.keeper is not None
+        self.keeper.kill()
+        self.both.server.cut()
+        await self.keeper.wait()
+
+    async def kill_sync_agent(self) -> None:
+        """It takes too much memory."""
+        kill(named(self.both.server.connections(), "mutagen-agent"))
+
+    async def kill_gate(self) -> None:
+        """All that runs in it; it is started again at once."""
+        self.both.server.kill()
+        self.both.server.start()
+
+    async def kill_pod(self) -> None:
+        """Nothing happens in it until it runs again on the same volume; here work goes on."""
+        self.both.server.kill()
+        for _ in range(ROUND):
+            self.one(self.users[0])
+        self.both.server.start()
 
     async def apart(self) -> None:
         """Both go on while they are not in step: this makes the conflicts."""
-        self.log.append("apart")
         await session.pause(self.both.paths, NAME)
         for _ in range(ROUND):
-            user = self.rng.choice(self.users)
-            self.log.append(f"apart, {user.root.name}: {user.act()}")
+            self.one()
         await session.resume(self.both.paths, NAME)
 
     # --- the oracle
@@ -105,8 +183,8 @@ class Game:
             await self.together(when)
 
     async def together(self, when: str) -> None:
-        await self.up.wait()
-        with anyio.fail_after(60):
+        with anyio.fail_after(STUCK_S):
+            await self.up.wait()
             while True:
                 try:
                     await session.resume(self.both.paths, NAME)
@@ -128,6 +206,26 @@ class Game:
 
     def told(self, what: str) -> str:
         return "\n".join([what, *self.log[-80:]])
+
+
+def named(pids: Iterable[int], name: str) -> list[int]:
+    """Those of the processes that run the program of that name."""
+    found = []
+    for pid in pids:
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/exe").readlink().name == name:
+                found.append(pid)
+    return found
+
+
+def signal_all(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def kill(pids: Iterable[int]) -> None:
+    signal_all(filter(None, pids), signal.SIGKILL)
 
 
 def shape_without_held(root: Path) -> dict[str, object]:
@@ -157,8 +255,7 @@ async def game(directory: Path, seed: int) -> AsyncIterator[Game]:
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_no_content_is_lost_whatever_both_sides_do(tmp_path: Path, seed: int) -> None:
     async with game(tmp_path, seed) as one:
-        with anyio.fail_after(120):
-            await one.play(96)
+        await one.play(96)
         assert len(one.ledger.written) > 30
         assert one.conflicts, "a game without a conflict shows little"
         # The oracle's control: what somebody else takes away is missed, and what nobody wrote is seen.
@@ -174,3 +271,6 @@ async def test_no_content_is_lost_whatever_both_sides_do(tmp_path: Path, seed: i
 async def test_no_content_is_lost_in_the_long_run(tmp_path: Path, seed: int) -> None:
     async with game(tmp_path, seed) as one:
         await one.play(int(os.environ.get("PAUDE_MODEL_OPERATIONS", "2500")), each=48)
+        assert one.luck.keys() == {kind.__name__ for kind in one.kinds_of_luck}
+        done, users = sum(user.done for user in one.users), [user.done for user in one.users]
+        print(f"seed {seed}: {done} operations {users}, {one.conflicts} conflicts, {dict(one.luck)}")  # noqa: T201

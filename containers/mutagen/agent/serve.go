@@ -85,7 +85,7 @@ func (s *server) begin(logger *logging.Logger) error {
 		return err
 	}
 	s.repository = repository.Repository{Root: root, Far: true}
-	s.mover, err = displace.New(root, request.Session, request.Alpha, request.Version, request.Configuration, note)
+	s.mover, err = displace.New(context.Background(), root, request.Session, request.Alpha, request.Version, request.Configuration, note)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/mutagen-io/mutagen/pkg/filesystem"
+	"github.com/mutagen-io/mutagen/pkg/filesystem/behavior"
 	"github.com/mutagen-io/mutagen/pkg/synchronization"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/endpoint/local/staging"
@@ -20,6 +21,7 @@ import (
 // Mover displaces what lies below one root.
 type Mover struct {
 	root     string
+	turn     turn
 	place    place
 	provider core.Provider
 	look     look
@@ -36,9 +38,9 @@ type Outcome struct {
 	Places   []int
 }
 
-// New gives the mover for one end of a session, and puts back what an earlier one was killed with. The staged files are
-// where mutagen's own endpoint of that end puts them.
-func New(root, session string, alpha bool, version synchronization.Version, c *synchronization.Configuration, log func(string, ...any)) (*Mover, error) {
+// New gives the mover for one end of a session, once an earlier one has ended what it had begun, and puts back what one
+// was killed with. The staged files are where mutagen's own endpoint of that end puts them.
+func New(ctx context.Context, root, session string, alpha bool, version synchronization.Version, c *synchronization.Configuration, log func(string, ...any)) (*Mover, error) {
 	root, err := filesystem.Normalize(root)
 	if err != nil {
 		return nil, err
@@ -56,14 +58,37 @@ func New(root, session string, alpha bool, version synchronization.Version, c *s
 		return nil, err
 	}
 	provider := staging.NewStager(staged, false, 0, algorithm.Factory())
-	m := &Mover{root: root, provider: provider, look: look{algorithm.Factory()}, mode: mode, log: log}
+	m := &Mover{root: root, provider: provider, look: look{algorithm.Factory(), keepsExecutability(root, version, c)}, mode: mode, log: log}
 	if err := provider.Initialize(); err != nil {
 		return nil, err
 	}
 	if m.place, err = choosePlace(root, session); err != nil {
 		return nil, err
 	}
-	return m, m.recover()
+	if m.turn, err = newTurn(session); err != nil {
+		return nil, err
+	}
+	return m, m.takeOver(ctx)
+}
+
+// takeOver makes this the mover that works from now on, and puts right what another left.
+func (m *Mover) takeOver(ctx context.Context) error {
+	mine, err := m.turn.claim(ctx)
+	if err != nil {
+		return err
+	}
+	defer mine.Close()
+	return m.recover()
+}
+
+// keepsExecutability answers as mutagen's own endpoint does. In doubt the bit counts: nothing is taken that differs.
+func keepsExecutability(root string, version synchronization.Version, c *synchronization.Configuration) bool {
+	mode := c.ProbeMode
+	if mode.IsDefault() {
+		mode = version.DefaultProbeMode()
+	}
+	keeps, _, err := behavior.PreservesExecutabilityByPath(root, mode)
+	return keeps || err != nil
 }
 
 func stagingRoot(session string, alpha bool) (string, error) {
@@ -75,8 +100,14 @@ func stagingRoot(session string, alpha bool) (string, error) {
 	return filepath.Join(directory, session+"-"+end), err
 }
 
-// Transition makes the changes: the mover takes away what has to go, and the endpoint adds the rest.
+// Transition makes the changes: the mover takes away what has to go, and the endpoint adds the rest. Only the newest
+// mover of a session may; for an earlier one it fails with ErrSuperseded.
 func (m *Mover) Transition(ctx context.Context, endpoint synchronization.Endpoint, changes []*core.Change) ([]*core.Entry, []*core.Problem, bool, error) {
+	mine, err := m.turn.take(ctx)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	defer mine.Close()
 	done := m.Apply(ctx, changes)
 	made, problems, missing, err := endpoint.Transition(ctx, done.Rest)
 	for k, entry := range made {

@@ -63,7 +63,7 @@ func mover(t *testing.T, staged ...string) *Mover {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return &Mover{root: root, place: place{directory: filepath.Join(top, "taken")}, provider: p, look: look{sha1.New}, mode: 0o644, log: t.Logf}
+	return &Mover{root: root, place: place{directory: filepath.Join(top, "taken")}, provider: p, look: look{sha1.New, true}, mode: 0o644, log: t.Logf}
 }
 
 func (m *Mover) one(c *core.Change) *Outcome { return m.Apply(context.Background(), []*core.Change{c}) }
@@ -101,6 +101,17 @@ func TestAnExecutableBitOfTheLastMomentStays(t *testing.T) {
 	}
 	m.one(&core.Change{Path: "f", Old: file("old"), New: file("theirs")})
 	expect(t, path, "old")
+}
+
+func TestAnExecutableBitThatIsNotKeptIsNotCompared(t *testing.T) {
+	m := mover(t, "theirs")
+	m.look.keepsExecutability = false
+	path := filepath.Join(m.root, "f")
+	write(t, path, "old")
+	old := file("old")
+	old.Executable = true // as the other end has it
+	m.one(&core.Change{Path: "f", Old: old, New: file("theirs")})
+	expect(t, path, "theirs")
 }
 
 func TestOfADirectoryOnlyTheExpectedIsRemoved(t *testing.T) {
@@ -214,10 +225,73 @@ func TestWhatCameAndWasEditedAtOnceLiesBesideTheOther(t *testing.T) {
 	expect(t, filepath.Join(m.root, "f.mine"), "theirs, edited")
 }
 
+// pausing lets something happen in the middle of a change.
+type pausing struct {
+	provider
+	meanwhile func()
+}
+
+func (p pausing) Provide(path string, digest []byte) (string, error) {
+	p.meanwhile()
+	return p.provider.Provide(path, digest)
+}
+
+// nothing is an endpoint to which nothing is left to do.
+type nothing struct{ synchronization.Endpoint }
+
+func (nothing) Transition(context.Context, []*core.Change) ([]*core.Entry, []*core.Problem, bool, error) {
+	return nil, nil, false, nil
+}
+
+func newMover(t *testing.T, ctx context.Context, root string) (*Mover, error) {
+	t.Helper()
+	return New(ctx, root, "sync_x", false, synchronization.Version_Version1, &synchronization.Configuration{}, t.Logf)
+}
+
+func TestANewConnectionWaitsForTheOneBeforeAndThenTakesItsPlace(t *testing.T) {
+	t.Setenv("MUTAGEN_DATA_DIRECTORY", t.TempDir())
+	ready := mover(t, "first", "second")
+	path := filepath.Join(ready.root, "f")
+	write(t, path, "old")
+	earlier, err := newMover(t, context.Background(), ready.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	atOnce, cancel := context.WithCancel(context.Background())
+	cancel()
+	earlier.provider = pausing{ready.provider.(provider), func() {
+		if _, err := newMover(t, atOnce, ready.root); err == nil {
+			t.Error("two movers are at work in one place")
+		}
+	}}
+	change := func(from, to string) []*core.Change {
+		return []*core.Change{{Path: "f", Old: file(from), New: file(to)}}
+	}
+	if _, _, _, err := earlier.Transition(context.Background(), nothing{}, change("old", "first")); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, path, "first")
+
+	newer, err := newMover(t, context.Background(), ready.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer.provider = ready.provider
+	late := change("first", "second")
+	if _, _, _, err := earlier.Transition(context.Background(), nothing{}, late); !errors.Is(err, ErrSuperseded) {
+		t.Errorf("what the lost connection still asked for was done (%v)", err)
+	}
+	expect(t, path, "first")
+	if _, _, _, err := newer.Transition(context.Background(), nothing{}, late); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, path, "second")
+}
+
 // TestMutagenStagesWhereTheMoverLooks: the place of staged files is mutagen's own affair.
 func TestMutagenStagesWhereTheMoverLooks(t *testing.T) {
 	t.Setenv("MUTAGEN_DATA_DIRECTORY", t.TempDir())
-	m, err := New(t.TempDir(), "sync_x", true, synchronization.Version_Version1, &synchronization.Configuration{}, t.Logf)
+	m, err := New(context.Background(), t.TempDir(), "sync_x", true, synchronization.Version_Version1, &synchronization.Configuration{}, t.Logf)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,12 @@ import (
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
 )
 
-// look compares what lies at a place with an entry of a tree.
-type look struct{ hash func() hash.Hash }
+// look compares what lies at a place with an entry of a tree. Where the file system keeps no executable bit, the tree has
+// it from the other end, and it says nothing of what lies here.
+type look struct {
+	hash               func() hash.Hash
+	keepsExecutability bool
+}
 
 // is says that the file or link at a path is just what the entry says; in doubt it is not.
 func (l look) is(path string, e *core.Entry) bool {
@@ -29,7 +33,10 @@ func (l look) is(path string, e *core.Entry) bool {
 	}
 	defer file.Close()
 	facts, err := file.Stat()
-	if err != nil || !facts.Mode().IsRegular() || (facts.Mode()&0o111 != 0) != e.Executable {
+	if err != nil || !facts.Mode().IsRegular() {
+		return false
+	}
+	if l.keepsExecutability && (facts.Mode()&0o111 != 0) != e.Executable {
 		return false
 	}
 	hasher := l.hash()

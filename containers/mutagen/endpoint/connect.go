@@ -54,7 +54,7 @@ func (h *handler) Connect(ctx context.Context, logger *logging.Logger, url *urlp
 	}
 	if h.local {
 		w.repository = repository.Repository{Root: url.Path}
-		if w.mover, err = displace.New(url.Path, session, alpha, version, configuration, w.log); err != nil {
+		if w.mover, err = displace.New(ctx, url.Path, session, alpha, version, configuration, w.log); err != nil {
 			stop()
 			return nil, err
 		}

@@ -155,7 +155,20 @@ func (e *pod) Scan(ctx context.Context, ancestor *core.Entry, full bool) (*core.
 	v := &veil{ignored: e.ignored, depth: e.limits.Depth}
 	shown := v.directory("", ancestor, laptop.tree, content)
 	e.tellOf(v.held, ancestor, laptop.tree, shown)
+	e.tell(func(c *report.Content) { c.Locked = locked(laptop.head, head) })
 	return showing(snapshot, shown), nil, false
+}
+
+// locked names the ends where no git is at work, and the index has a lock all the same.
+func locked(laptop, pod repository.Head) []string {
+	var ends []string
+	if laptop.Locked {
+		ends = append(ends, "laptop")
+	}
+	if pod.Locked {
+		ends = append(ends, "pod")
+	}
+	return ends
 }
 
 // showing gives a snapshot of other content; the given one may be the inner endpoint's own and stays as it is.

@@ -47,7 +47,8 @@ type Content struct {
 	ConnectError string   `json:"connect_error"`
 	Settled      string   `json:"settled"` // when the last cycle ended, RFC 3339
 
-	Fence   string    `json:"fence"` // why nothing travels: other branches are checked out
+	Fence   string    `json:"fence"`  // why nothing travels: other branches are checked out
+	Locked  []string  `json:"locked"` // the ends whose git index has a lock that nobody takes away
 	Brakes  []Brake   `json:"brakes"`
 	Flagged []Flagged `json:"flagged"` // the newest of each path, in the order in which they came
 }

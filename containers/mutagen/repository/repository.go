@@ -16,7 +16,7 @@ import (
 
 const (
 	longestFile = 4 << 20
-	// patience is how long a git at work is waited for; who holds the lock longer is not at work.
+	// patience is how long a git at work is waited for; who holds the lock longer has left it behind, or waits itself.
 	patience = 5 * time.Second
 	pause    = 20 * time.Millisecond
 	rounds   = 3
@@ -27,10 +27,12 @@ var (
 	commit = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
 )
 
-// Head is what is checked out. Ref is empty for a detached one; all is empty without a repository or a commit.
+// Head is what is checked out. Ref is empty for a detached one; all is empty without a repository or a commit. Locked:
+// the index has had a lock for so long that no git is at work.
 type Head struct {
 	Ref    string
 	Commit string
+	Locked bool
 }
 
 // Known says that there is a commit.
@@ -53,6 +55,8 @@ func (h Head) Name() string {
 type Repository struct {
 	Root string
 	Far  bool
+
+	stale os.FileInfo // the lock that was waited for in vain
 }
 
 // Head reads what is checked out.
@@ -71,43 +75,63 @@ func (r Repository) Head() Head {
 	}
 	for _, directory := range []string{private, shared} {
 		if at := read(directory, ref); commit.MatchString(at) {
-			return Head{ref, at}
+			return Head{Ref: ref, Commit: at}
 		}
 	}
-	return Head{ref, packed(shared, ref)}
-}
-
-// Busy says that a git is changing the index, and with it perhaps the files.
-func (r Repository) Busy() bool {
-	private, _ := r.directories()
-	if private == "" {
-		return false
-	}
-	_, err := os.Lstat(filepath.Join(private, "index.lock"))
-	return err == nil
+	return Head{Ref: ref, Commit: packed(shared, ref)}
 }
 
 // Between looks at the files while no git is at work, and gives what was checked out then. After a few rounds in which
-// one began meanwhile it takes what it has.
-func (r Repository) Between(ctx context.Context, look func()) Head {
+// one began meanwhile it takes what it has. A lock is waited for once: one that stays is told, and not waited for again.
+func (r *Repository) Between(ctx context.Context, look func()) Head {
+	end := time.Now().Add(patience)
 	for round := 1; ; round++ {
-		r.settle(ctx)
+		r.settle(ctx, end)
 		before := r.Head()
 		look()
-		if after := r.Head(); round >= rounds || ctx.Err() != nil || (after == before && !r.Busy()) {
+		after := r.Head()
+		if round >= rounds || ctx.Err() != nil || (after == before && !r.busy()) {
+			after.Locked = r.stale != nil
 			return after
 		}
 	}
 }
 
-func (r Repository) settle(ctx context.Context) {
-	for end := time.Now().Add(patience); r.Busy() && time.Now().Before(end); {
+// settle waits until no git changes the index, and with it perhaps the files.
+func (r *Repository) settle(ctx context.Context, end time.Time) {
+	for r.busy() {
+		if !time.Now().Before(end) {
+			r.stale = r.lock()
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(pause): // the lock is git's, and nobody tells when it goes
 		}
 	}
+}
+
+// busy says that there is a lock, and another than the one that was waited for in vain.
+func (r *Repository) busy() bool {
+	found := r.lock()
+	if found != nil && r.stale != nil && os.SameFile(found, r.stale) && found.ModTime().Equal(r.stale.ModTime()) {
+		return false
+	}
+	r.stale = nil
+	return found != nil
+}
+
+func (r *Repository) lock() os.FileInfo {
+	private, _ := r.directories()
+	if private == "" {
+		return nil
+	}
+	found, err := os.Lstat(filepath.Join(private, "index.lock"))
+	if err != nil {
+		return nil
+	}
+	return found
 }
 
 // directories gives git's directory of this tree and the one that all its worktrees share; empty without any.

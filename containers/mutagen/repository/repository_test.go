@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
 )
@@ -34,7 +35,7 @@ func TestTheHeadIsWhatGitSays(t *testing.T) {
 	root := made(t)
 	at := git(t, root, "rev-parse", "HEAD")
 	repository := Repository{Root: root}
-	if got := repository.Head(); got != (Head{"refs/heads/main", at}) {
+	if got := repository.Head(); got != (Head{Ref: "refs/heads/main", Commit: at}) {
 		t.Errorf("%+v", got)
 	}
 	git(t, root, "pack-refs", "--all")
@@ -42,12 +43,12 @@ func TestTheHeadIsWhatGitSays(t *testing.T) {
 		t.Errorf("packed: %+v", got)
 	}
 	git(t, root, "checkout", "-q", "--detach")
-	if got := repository.Head(); got != (Head{"", at}) {
+	if got := repository.Head(); got != (Head{Ref: "", Commit: at}) {
 		t.Errorf("detached: %+v", got)
 	}
 	other := filepath.Join(t.TempDir(), "other")
 	git(t, root, "worktree", "add", "-q", "-b", "side/way", other)
-	if got := (Repository{Root: other}).Head(); got != (Head{"refs/heads/side/way", at}) {
+	if got := (Repository{Root: other}).Head(); got != (Head{Ref: "refs/heads/side/way", Commit: at}) {
 		t.Errorf("worktree: %+v", got)
 	}
 	if got := (Repository{Root: other, Far: true}).Head(); got.Known() {
@@ -114,16 +115,53 @@ func TestFilesAreNotLookedAtWhileGitIsAtWork(t *testing.T) {
 	repository.Between(ctx, func() {}) // and a scan that is given up does not wait
 }
 
-func TestATreeCarriesTheHeadAndLosesItAgain(t *testing.T) {
-	tree := &core.Entry{Kind: core.EntryKind_Directory, Contents: map[string]*core.Entry{"f": {Kind: core.EntryKind_File, Digest: []byte{1}}}}
-	head := Head{"refs/heads/ü", strings.Repeat("c", 40)}
-	sent := Put(tree, head)
-	if err := sent.EnsureValid(false); err != nil {
+func TestALockThatStaysIsWaitedForOnceAndTold(t *testing.T) {
+	root := made(t)
+	lock := filepath.Join(root, ".git", "index.lock")
+	if err := os.WriteFile(lock, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	got, told := Take(sent)
-	if told != head || !got.Equal(tree, true) || len(tree.Contents) != 1 {
-		t.Errorf("%+v, %v", told, got)
+	repository := Repository{Root: root}
+	looks := 0
+	look := func() time.Duration {
+		began := time.Now()
+		if head := repository.Between(context.Background(), func() { looks++ }); !head.Locked || !head.Known() {
+			t.Errorf("%+v", head)
+		}
+		return time.Since(began)
+	}
+	first := look()
+	again := look()
+	if looks != 2 {
+		t.Errorf("%d looks of two", looks)
+	}
+	if again >= patience || first < patience {
+		t.Errorf("waited %v, and then %v", first, again)
+	}
+	if err := os.Remove(lock); err != nil {
+		t.Fatal(err)
+	}
+	if head := repository.Between(context.Background(), func() {}); head.Locked {
+		t.Errorf("%+v", head)
+	}
+}
+
+func TestATreeCarriesTheHeadAndLosesItAgain(t *testing.T) {
+	tree := &core.Entry{Kind: core.EntryKind_Directory, Contents: map[string]*core.Entry{"f": {Kind: core.EntryKind_File, Digest: []byte{1}}}}
+	var sent *core.Entry
+	for _, head := range []Head{
+		{Ref: "refs/heads/ü", Commit: strings.Repeat("c", 40)},
+		{Ref: "refs/heads/x", Commit: strings.Repeat("c", 40), Locked: true},
+		{Commit: strings.Repeat("c", 40), Locked: true},
+	} {
+		sent = Put(tree, head)
+		if err := sent.EnsureValid(false); err != nil {
+			t.Fatal(err)
+		}
+		got, told := Take(sent)
+		if told != head || !got.Equal(tree, true) || len(tree.Contents) != 1 {
+			t.Errorf("%+v, %v", told, got)
+		}
 	}
 	if _, told := Take(tree); told.Known() {
 		t.Error("a tree without one says something")

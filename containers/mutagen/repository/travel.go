@@ -7,8 +7,11 @@ import (
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
 )
 
-// carrier is the entry in which a tree brings what is checked out, by a name that no sync takes for a file's.
-const carrier = filesystem.TemporaryNamePrefix + "paude-head"
+const (
+	// carrier is the entry in which a tree brings what is checked out, by a name that no sync takes for a file's.
+	carrier = filesystem.TemporaryNamePrefix + "paude-head"
+	locked  = "locked"
+)
 
 // Put gives the tree with what is checked out in it.
 func Put(tree *core.Entry, head Head) *core.Entry {
@@ -16,7 +19,11 @@ func Put(tree *core.Entry, head Head) *core.Entry {
 		return tree
 	}
 	copied := copyOf(tree)
-	copied.Contents[carrier] = &core.Entry{Kind: core.EntryKind_SymbolicLink, Target: head.Commit + " " + head.Ref}
+	words := head.Commit + " " + head.Ref
+	if head.Locked {
+		words += " " + locked
+	}
+	copied.Contents[carrier] = &core.Entry{Kind: core.EntryKind_SymbolicLink, Target: words}
 	return copied
 }
 
@@ -28,11 +35,12 @@ func Take(tree *core.Entry) (*core.Entry, Head) {
 	}
 	copied := copyOf(tree)
 	delete(copied.Contents, carrier)
-	at, ref, _ := strings.Cut(found.Target, " ")
+	at, rest, _ := strings.Cut(found.Target, " ")
+	ref, state, _ := strings.Cut(rest, " ")
 	if !commit.MatchString(at) || (ref != "" && !branch.MatchString(ref)) {
 		return copied, Head{}
 	}
-	return copied, Head{ref, at}
+	return copied, Head{Ref: ref, Commit: at, Locked: state == locked}
 }
 
 func copyOf(tree *core.Entry) *core.Entry {

@@ -118,6 +118,9 @@ def _details(state: SyncState) -> None:
         put(f"  {len(state.flagged)} files came that tools here run when they are called; `paude review` lists them")
     for held in state.held:
         put(f"  held: {visible(held.path)} ({held.change}); `paude review` shows it")
+    for end in state.locked:
+        where = "here" if end == "laptop" else "in the pod"
+        put(f"  git's index {where} is locked, and no git is at work: if none is open, remove .git/index.lock {where}")
     if state.halted:
         put(_CHOICES)
 

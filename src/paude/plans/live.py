@@ -25,6 +25,7 @@ from paude.settings import Paths
 from paude.ssh.ssh_config import AGENT_PORT, GATE_PORT
 from paude.sync import history, publish, session
 from paude.sync.advance import Advance, advance, awaits
+from paude.sync.git import is_repository
 from paude.sync.state import SyncState
 from paude.tunnel.backoff import Backoff
 
@@ -131,11 +132,21 @@ class _Session:
         record = records.load(self._live.paths, self._name)
         if not isinstance(record, Record):
             return
-        async with aclosing(publish.moves(Path(record.workspace))) as moves:
+        workspace, backoff = Path(record.workspace), Backoff(last=LAST_PAUSE_S)
+        while await is_repository(workspace):
+            try:
+                await self._send_each(workspace, backoff)
+            except (PaudeError, OSError) as error:
+                _log.warning("%s: branches here cannot be watched: %s", self._name, error)
+            await backoff.wait()
+
+    async def _send_each(self, workspace: Path, backoff: Backoff) -> None:
+        async with aclosing(publish.moves(workspace)) as moves:
             async for _ in moves:
+                backoff.reset()
                 await anyio.sleep(FIRST_PAUSE_S)
                 with suppress(TimeoutError), anyio.fail_after(ONE_TRY_S):
-                    await self._send(Path(record.workspace))
+                    await self._send(workspace)
 
     async def _send(self, workspace: Path) -> None:
         try:

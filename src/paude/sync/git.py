@@ -35,7 +35,9 @@ _FIXED = {
 }
 
 
-async def git(workspace: Path, *words: str | Path, check: bool = True, **settings: str) -> Completed:
+async def git(
+    workspace: Path, *words: str | Path, check: bool = True, stdin: bytes | None = None, **settings: str
+) -> Completed:
     """Run one git command in `workspace`; `settings` are variables of its environment. Raises CommandFailed."""
     settled = {**_FIXED, "safe.directory": str(workspace)}
     fixed = [word for key, value in settled.items() for word in ("-c", f"{key}={value}")]
@@ -48,7 +50,7 @@ async def git(workspace: Path, *words: str | Path, check: bool = True, **setting
         GIT_OPTIONAL_LOCKS="0",
         **settings,
     )
-    return await run(["git", "-C", workspace, "--no-pager", *fixed, *words], env=environment, check=check)
+    return await run(["git", "-C", workspace, "--no-pager", *fixed, *words], stdin=stdin, env=environment, check=check)
 
 
 async def answer(workspace: Path, *words: str) -> str:

@@ -140,12 +140,11 @@ async def _fetch(workspace: Path, name: str, paths: Paths, remote: str, *, head:
 
 
 async def missing(workspace: Path, commits: Iterable[str]) -> tuple[str, ...]:
-    """Those of `commits` that this repository does not have."""
-
-    async def is_absent(commit: str) -> bool:
-        return bool((await git(workspace, "cat-file", "-e", f"{commit}^{{commit}}", check=False)).returncode)
-
-    return tuple([commit for commit in commits if await is_absent(commit)])
+    """Those of `commits` that this repository does not have as commits; a name with white space is none."""
+    asked = tuple(commits)
+    words = "".join(f"{commit}^{{commit}}\n" for commit in asked)
+    answers = (await git(workspace, "cat-file", "--batch-check=%(objecttype)", stdin=words.encode())).text.splitlines()
+    return tuple(commit for commit, found in zip(asked, answers, strict=True) if found != "commit")
 
 
 def ssh_words(paths: Paths) -> tuple[str, ...]:

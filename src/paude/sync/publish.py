@@ -25,7 +25,7 @@ cd {repository} && branch={branch} && new={new} || exit 1
 old=$(git rev-parse -q --verify HEAD) || {{ echo its branch has no commit; exit 0; }}
 [ "$old" != "$new" ] || exit 0
 git merge-base --is-ancestor "$old" "$new" || {{ echo its branch went on too; exit 0; }}
-for f in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD rebase-merge rebase-apply sequencer index.lock; do
+for f in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD BISECT_LOG rebase-merge rebase-apply sequencer index.lock; do
 [ ! -e "$(git rev-parse --git-path "$f")" ] || {{ echo "something is in progress there ($f)"; exit 0; }}
 done
 git diff-index --cached --quiet HEAD -- || {{ echo something is staged there; exit 0; }}

@@ -128,6 +128,8 @@ class SyncState:
     fence: str = ""
     brakes: tuple[Brake, ...] = ()
     flagged: tuple[Flagged, ...] = ()
+    locked: tuple[str, ...] = ()
+    """The ends (laptop, pod) whose git index has a lock that nobody takes away: files travel, branches wait."""
 
     @property
     def halted(self) -> bool:
@@ -212,6 +214,7 @@ def parse(one: Mapping[str, Any], report: Mapping[str, Any]) -> SyncState:
         fence=clean(str(report.get("fence") or "")),
         brakes=tuple(_brake(b) for b in report.get("brakes") or ()),
         flagged=tuple(_flagged(f) for f in report.get("flagged") or ()),
+        locked=tuple(str(end) for end in report.get("locked") or ()),
     )
 
 
