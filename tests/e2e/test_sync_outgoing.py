@@ -36,9 +36,22 @@ def test_an_agent_that_rewrites_the_rules_gets_nothing_now_or_at_the_next_start(
     assert (workspace / ".paudeignore").read_text() == "!.env\n!*.pem\n", "the agent's edit itself is no secret"
     assert (workspace / ".env").read_text() == "edited"
 
+    # By command one path more goes out, and by the rules of the start, not by those that the agent wrote.
+    laptop.paude("sync", "include", "notes", "--session", name)
+    assert laptop.inside(name, "cat notes/plan") == "edited"
+    refused = laptop.paude("sync", "include", "deploy.pem", "--session", name, code=2)
+    assert "looks secret" in refused.stderr
+    assert sorted(set(laptop.inside(name, LIST).split()) - set(inside)) == ["notes", "notes/plan"]
+    laptop.paude("sync", "include", "deploy.pem", "--session", name, "--yes")
+    assert laptop.inside(name, "cat deploy.pem") == "edited"
+    assert laptop.paude("sync", "include", "--session", name).stdout.split() == ["deploy.pem", "notes"]
+    laptop.paude("sync", "include", ".git", "--session", name, code=2)
+
     laptop.paude("stop", name, "--discard")
     refused = laptop.paude("start", str(workspace), "--agent", "shell", "--detach", code=2)
-    assert all(path in refused.stderr for path in SECRETS)
+    assert all(path in refused.stderr for path in ("private.txt", ".env"))
+    assert "notes" not in refused.stderr
+    assert "deploy.pem" not in refused.stderr, "what was included by command stays so"
     assert "--yes" in refused.stderr
     assert laptop.records() == {}
 

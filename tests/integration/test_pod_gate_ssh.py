@@ -99,6 +99,7 @@ def test_seed_seeded_and_never_again(gate: Pod) -> None:
     assert json.loads(gate.control("seed", stream)) == {"files": 2, "bytes": 3}
     assert (gate.volume / "workspace/deep/er/b").read_bytes() == b"22"
     gate.control("seeded")
+    assert (gate.volume / "gate/seeded").exists(), "the agent may run before the volume would remember what it holds"
     done = gate.ssh("gate", "seed", stdin=stream)
     assert done.returncode == 3
 

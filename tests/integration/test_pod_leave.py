@@ -54,7 +54,6 @@ def test_release_waits_until_the_workspace_is_seeded(gate: Pod) -> None:
 def test_a_gate_with_its_marks_gives_leave_by_itself(gate: Pod) -> None:
     gate.release()
     gate.control("image-ready registry.test/agent:1")
-    until(lambda: (gate.volume / "gate/seeded").exists())
     gate.close()
     for left in gate.run_gate.iterdir():  # a new pod has a new emptyDir
         left.unlink()
@@ -74,7 +73,6 @@ def test_another_image_is_not_taken_for_the_one_that_is_ready(gate: Pod) -> None
 
 def test_a_parked_session_stays_parked_over_a_restart(gate: Pod) -> None:
     gate.release()
-    until(lambda: (gate.volume / "gate/seeded").exists())
     gate.control("park too old")
     gate.close()
     ready(gate)

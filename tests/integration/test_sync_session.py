@@ -82,6 +82,32 @@ async def test_the_loser_of_a_conflict_is_chosen_by_removing_it(tmp_path: Path) 
         assert (both.laptop / "f").read_text() == "pod"
 
 
+async def test_what_is_included_travels_at_once_and_the_other_rules_hold(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        for name in (
+            "node_modules/one/a",
+            "node_modules/one/.env",
+            "node_modules/one/node_modules/b",
+            "node_modules/two/c",
+        ):
+            (both.laptop / name).parent.mkdir(parents=True, exist_ok=True)
+            (both.laptop / name).write_text(name)
+        (both.laptop / "plain").write_text("x")
+        await both.create(limits=Limits(deletes=7))
+        assert tree(both.pod) == {"plain": b"x"}
+        chosen = await selection.outgoing(both.laptop)
+        more = await selection.including(both.laptop, chosen, ("node_modules/one",), ())
+        state = await session.change_rules(both.paths, NAME, more)
+        assert state.healthy, state.message
+        files = {name for name, content in tree(both.pod).items() if content is not None}
+        assert files == {"plain", "node_modules/one/a", "node_modules/one/node_modules/b"}
+        (limits,) = (both.paths.sync / "limits").iterdir()
+        assert Limits.from_json(limits.read_text()) == Limits(deletes=7)
+        await both.state(lambda s: s.local_watch == "watching")
+        (both.laptop / "node_modules" / "one" / "a").write_text("edited")
+        await eventually(reads(both.pod / "node_modules" / "one" / "a", "edited"))
+
+
 HOSTILE = (".envrc", ".git/hooks/pre-commit", "sub/.GIT/config", ".vscode/tasks.json", ".claude/settings.json", ".Env")
 
 

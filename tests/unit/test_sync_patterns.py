@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paude.sync.patterns import Matcher, all_but, from_git, literal
+from paude.sync.patterns import Matcher, all_but, from_git, literal, releasing
 
 TABLE = [
     ("*.pyc", "a/b/c.pyc", False, True),
@@ -84,3 +84,30 @@ def test_all_but_some_paths_is_ignored(wanted: list[str], others: list[str]) -> 
         inside = any(f"{path}/".startswith(f"{one}/") for one in wanted)
         on_the_way = any(one.startswith(f"{path}/") for one in wanted)
         assert stays is not (inside or on_the_way), path
+
+
+def travels(rules: tuple[str, ...], path: str) -> bool:
+    """Nothing below an ignored directory is looked at."""
+    matcher, parts = Matcher(rules), path.split("/")
+    above = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+    return not any(matcher.ignored(one, directory=True) for one in above) and not matcher.ignored(path, directory=False)
+
+
+PATHS = st.lists(st.sampled_from(("a", "b", "[c]", "ü*")), min_size=1, max_size=4).map("/".join)
+
+
+@given(
+    st.lists(PATHS, min_size=1, max_size=3),
+    PATHS,
+    st.sampled_from((("*",), ("/a/",), ("a/b", "b"), ("a/", "!/a/b"), ())),
+)
+def test_what_is_released_travels_and_nothing_else_does_that_did_not(
+    released: list[str], path: str, rules: tuple[str, ...]
+) -> None:
+    after = (*rules, *releasing(released, Matcher(rules)))
+    if any(path == one or path.startswith(f"{one}/") for one in released):
+        assert travels(after, path)
+    elif any(one.startswith(f"{path}/") for one in released):
+        pass  # a directory on the way
+    else:
+        assert travels(after, path) <= travels(rules, path)

@@ -105,3 +105,37 @@ async def test_rules_that_send_more_than_before_are_told_by_path(tmp_path: Path)
 async def test_the_size_counts_only_what_travels(tmp_path: Path) -> None:
     make(tmp_path, ".env", **{"a": "12345", "d/b": "678"})
     assert await selection.measure(tmp_path, await selection.outgoing(tmp_path)) == selection.Size(2, 8)
+
+
+async def test_what_is_included_travels_but_for_secrets_in_it_and_rules_are_not_read_again(tmp_path: Path) -> None:
+    make(tmp_path, "out/a.js", "out/deep/b.js", "out/.env", "out/x.pem", "out/.git/config", "other/c", "kept.pem")
+    make(tmp_path, **{".gitignore": "out/\nother/\n", "out/key.txt": "-----BEGIN PRIVATE KEY-----"})
+    before = await selection.outgoing(tmp_path)
+    (tmp_path / ".gitignore").write_text("")  # by an agent, since the start
+    after = await selection.including(tmp_path, before, ("out",), ())
+    more = await selection.newly_sent(tmp_path, before, after)
+    assert set(more) == {"out", "out/a.js", "out/deep", "out/deep/b.js"}
+    assert {"out/.env", "out/x.pem", "out/key.txt", "kept.pem"} <= set(after.held_back)
+    agreed = await selection.including(tmp_path, after, ("out/x.pem",), ("out/x.pem",))
+    assert await selection.newly_sent(tmp_path, after, agreed) == ("out/x.pem",)
+    # A start reads the rules anew, and what was included stays included.
+    (tmp_path / ".gitignore").write_text("out/\nother/\n")
+    anew = await selection.outgoing(tmp_path, (), agreed.included, agreed.agreed)
+    assert await selection.newly_sent(tmp_path, agreed, anew) == ()
+    assert await selection.newly_sent(tmp_path, anew, agreed) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "secret"),
+    [
+        (".env", True),
+        ("a/.ssh/config", True),
+        ("SERVER.KEY", True),
+        ("k.txt", True),
+        ("plain.txt", False),
+        ("gone", False),
+    ],
+)
+def test_a_path_looks_secret_by_its_name_a_directory_or_its_content(tmp_path: Path, path: str, secret: bool) -> None:
+    make(tmp_path, **{"k.txt": "-----BEGIN RSA PRIVATE KEY-----", "plain.txt": "x"})
+    assert selection.looks_secret(tmp_path, path) is secret

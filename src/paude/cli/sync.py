@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -209,6 +210,44 @@ def reset(name: options.Name = None, yes: options.Yes = False) -> None:
         return await session.first_cycle(paths, record.name)
 
     show(with_session(name, work), "text")
+
+
+@group.command(cls=Verb)
+def include(
+    path: Annotated[
+        str, typer.Argument(help="From the workspace's top; without one, what was included is listed.")
+    ] = "",
+    session: Session = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Also what looks secret.")] = False,
+) -> None:
+    """Let a path travel that stays here, such as one that git ignores; from now on, in later sessions too."""
+
+    async def work(paths: Paths, record: Record) -> None:
+        from paude.plans import include as plan
+        from paude.sync.shown import visible
+
+        if not path:
+            for one in await plan.included(paths, record):
+                put(visible(one))
+            return
+        found = await plan.look(paths, record, inside(record, path))
+        if not found.more and found.path in await plan.included(paths, record):
+            say(f"{visible(found.path)} is included already")
+            return
+        if found.secret and not yes:
+            _agree(visible(found.path))
+        await plan.include(paths, record, found)
+        say(f"{visible(found.path)} travels now: {found.size.files} more files, {found.size.bytes} bytes")
+        if found.stays:
+            say(f"stays here, because it looks secret: {', '.join(map(visible, found.stays[:10]))}")
+
+    with_session(session, work)
+
+
+def _agree(path: str) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(f"{path} looks secret, and the agent could read it", hint="agree with --yes")
+    typer.confirm(f"{path} looks secret, and the agent could read it. Send it?", abort=True, err=True)
 
 
 @group.command(cls=Verb)

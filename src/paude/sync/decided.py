@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 from paude.errors import UsageError
@@ -28,7 +29,8 @@ async def decide(
     """
     before = load(paths, workspace)
     confined = (before.only if before is not None else ()) if only is None else only
-    chosen = await selection.outgoing(workspace, confined)
+    released = (before.included, before.agreed) if before is not None else ()
+    chosen = await selection.outgoing(workspace, confined, *released)
     if before is None or before.ignores == chosen.ignores:
         return chosen, ()
     return chosen, await selection.newly_sent(workspace, before, chosen)
@@ -55,7 +57,7 @@ def load(paths: Paths, workspace: Path) -> Outgoing | None:
     """What the last start decided; None when there was none, or what was kept cannot be read."""
     try:
         found = json.loads(_file(paths, workspace).read_text("utf-8", "surrogateescape"))
-        words = (found["ignores"], found["held_back"], found.get("only", ()))
+        words = (found["ignores"], found["held_back"], *(found.get(key, ()) for key in ("only", "included", "agreed")))
         return Outgoing(*(tuple(map(str, one)) for one in words))
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -66,7 +68,6 @@ def save(paths: Paths, workspace: Path, chosen: Outgoing) -> None:
     file = _file(paths, workspace)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = file.with_suffix(f".{os.getpid()}")
-    facts = {"ignores": chosen.ignores, "held_back": chosen.held_back, "only": chosen.only}
-    words = {"workspace": str(workspace), **facts}
+    words = {"workspace": str(workspace), **asdict(chosen)}
     fresh.write_text(json.dumps(words), "utf-8", "surrogateescape")
     fresh.replace(file)

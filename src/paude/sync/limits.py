@@ -32,6 +32,13 @@ class Limits:
         facts = {"deletes": self.deletes, "bytes": self.tree_bytes, "depth": self.depth, "rate": self.bytes_per_second}
         return json.dumps({**facts, "options": self.options})
 
+    @classmethod
+    def from_json(cls, text: str) -> Limits:
+        """What a session was made with; limits that concern a start only are the usual ones."""
+        found = json.loads(text)
+        entries, file_bytes = found["options"]
+        return cls(entries, file_bytes, found["bytes"], found["depth"], found["deletes"], found["rate"])
+
     @property
     def options(self) -> list[int]:
         """What a session is made with and keeps: with another value it has to be made anew."""

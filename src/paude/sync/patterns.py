@@ -32,6 +32,30 @@ def all_but(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(pattern for above in _ways(wanted) for pattern in _others(wanted, above))
 
 
+def releasing(paths: Iterable[str], known: Matcher) -> tuple[str, ...]:
+    """Patterns that let `paths`, and all below them, travel in spite of the rules `known`.
+
+    Nothing below an ignored directory is looked at, so the directories on the way are opened, each for that one way.
+    """
+    wanted = sorted(set(paths))
+    above = sorted(
+        {"/".join(parts[:depth]) for parts in (p.split("/") for p in wanted) for depth in range(1, len(parts))}
+    )
+    opened: list[str] = []
+    for directory in above:
+        if directory.rpartition("/")[0] in opened or known.ignored(directory, directory=True):
+            opened.append(directory)
+    ways = [pattern for one in opened for pattern in (f"!{literal(one)}", f"{literal(one)}/*")]
+    return (*ways, *(pattern for path in wanted for pattern in (f"!{literal(path)}", f"!{literal(path)}/**")))
+
+
+def below(directory: str, patterns: Iterable[str]) -> tuple[str, ...]:
+    """Patterns without a slash, confined to what lies below `directory`."""
+    return tuple(
+        ("!" if one.startswith("!") else "") + f"{literal(directory)}/**/{one.removeprefix('!')}" for one in patterns
+    )
+
+
 def _ways(wanted: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
     """The directories of which only a part is wanted."""
     whole = {tuple(parts) for parts in wanted}

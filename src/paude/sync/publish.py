@@ -65,10 +65,14 @@ async def forward(name: str, paths: Paths, branch: str, commit: str) -> str:
 
     Raises CommandFailed when git fails there.
     """
-    words = {"repository": POD_REPOSITORY, "branch": f"refs/heads/{branch}", "new": commit}
-    script = _FORWARD.format(**{key: shlex.quote(value) for key, value in words.items()})
-    done = await run([*ssh_words(paths), f"{name}.paude", "--", script])
+    done = await run([*ssh_words(paths), f"{name}.paude", "--", forwarding(branch, commit)])
     return clean(done.text).strip().replace("\n", "; ")[:300]
+
+
+def forwarding(branch: str, commit: str, repository: str = POD_REPOSITORY) -> str:
+    """The shell script that moves a branch there to a commit, or prints why not and changes nothing."""
+    words = {"repository": repository, "branch": f"refs/heads/{branch}", "new": commit}
+    return _FORWARD.format(**{key: shlex.quote(value) for key, value in words.items()})
 
 
 async def moves(workspace: Path) -> AsyncGenerator[None, None]:

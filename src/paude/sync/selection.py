@@ -8,7 +8,8 @@ Nothing that comes from the pod changes it while the session lives.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio.to_thread
@@ -49,12 +50,15 @@ BY_DEFAULT = (
 class Outgoing:
     """What of a workspace stays at home: `ignores` in mutagen's syntax, `held_back` the files that look secret.
 
-    `only` are the paths to which the user confined it, none for all.
+    `only` are the paths to which the user confined it, none for all. `included` are those that he released by command,
+    `agreed` those of them that look secret.
     """
 
     ignores: tuple[str, ...]
     held_back: tuple[str, ...]
     only: tuple[str, ...] = ()
+    included: tuple[str, ...] = ()
+    agreed: tuple[str, ...] = ()
 
     def matcher(self) -> Matcher:
         """The rules as something that can be asked."""
@@ -99,10 +103,40 @@ def _is_text(path: str) -> bool:
     return True
 
 
-async def outgoing(workspace: Path, only: tuple[str, ...] = ()) -> Outgoing:
-    """Decide what goes out of `workspace`, by its files as they are now; of all, or of the paths `only`."""
+async def outgoing(
+    workspace: Path, only: tuple[str, ...] = (), included: tuple[str, ...] = (), agreed: tuple[str, ...] = ()
+) -> Outgoing:
+    """Decide what goes out of `workspace`, by its files as they are now; of all, or of the paths `only`.
+
+    Also out go the paths `included`, but for what looks secret and is not `agreed` to.
+    """
     ignored = await _ignored_by_git(workspace)
-    return await anyio.to_thread.run_sync(_decide, workspace, ignored, only)
+    chosen = await anyio.to_thread.run_sync(_decide, workspace, ignored, only)
+    return await including(workspace, chosen, included, agreed)
+
+
+async def including(workspace: Path, chosen: Outgoing, included: Iterable[str], agreed: Iterable[str]) -> Outgoing:
+    """What was decided, and more paths released; its other rules stay as they were decided, whatever the files say."""
+    more = Outgoing(
+        chosen.ignores, chosen.held_back, chosen.only, _with(chosen.included, included), _with(chosen.agreed, agreed)
+    )
+    return await anyio.to_thread.run_sync(_including, workspace, more) if more.included else chosen
+
+
+def _with(known: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({*known, *more}))
+
+
+def looks_secret(workspace: Path, path: str) -> bool:
+    """Whether a path is one that stays because of its name, or that of a directory above it, or of its content."""
+    rules, parts = Matcher(secrets.patterns()), path.split("/")
+    above = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+    file = workspace / path
+    if any(rules.ignored(one, directory=True) for one in above) or rules.ignored(path, directory=file.is_dir()):
+        return True
+    if file.is_symlink() or not file.is_file() or file.stat().st_size > secrets.SNIFF_BYTES:
+        return False
+    return secrets.name_worth_a_look(file.name) and secrets.in_content(file.read_bytes())
 
 
 def left_by_default(workspace: Path) -> tuple[str, ...]:
@@ -120,6 +154,16 @@ def left_by_default(workspace: Path) -> tuple[str, ...]:
 async def measure(workspace: Path, chosen: Outgoing) -> Size:
     """How many files and bytes would be sent."""
     return await anyio.to_thread.run_sync(_measure, workspace, chosen)
+
+
+async def measure_of(workspace: Path, paths: Iterable[str]) -> Size:
+    """How many files, and bytes, these are; a directory counts as nothing, for what is in it is named itself."""
+
+    def count() -> Size:
+        files = [f for f in ((workspace / path) for path in paths) if f.is_symlink() or f.is_file()]
+        return Size(len(files), sum(f.lstat().st_size for f in files))
+
+    return await anyio.to_thread.run_sync(count)
 
 
 async def newly_sent(workspace: Path, before: Outgoing, now: Outgoing) -> tuple[str, ...]:
@@ -177,6 +221,20 @@ def _decide(workspace: Path, git: _Git, only: tuple[str, ...]) -> Outgoing:
     by_name, by_content = search.of(workspace)
     final = (*by_git, *guessed, *(patterns.literal(path) for path in by_content), *own, *never)
     return Outgoing(final, tuple(sorted((*by_name, *by_content))), only)
+
+
+def _including(workspace: Path, chosen: Outgoing) -> Outgoing:
+    """The rules that release come last but for what never travels; below what is released, secrets stay."""
+    last = (*patterns.all_but(chosen.only), *NEVER)
+    released = patterns.releasing(chosen.included, chosen.matcher())
+    again = tuple(one for path in chosen.included for one in patterns.below(path, secrets.patterns()))
+    before, after = (*chosen.ignores, *released), (*chosen.ignores, *released, *again)
+    allowed = patterns.releasing(chosen.agreed, Matcher(after))
+    by_name, by_content = _Search((*before, *last), (*after, *allowed, *last), allowed).of(workspace)
+    inside = [one for one in by_content if any(one == path or one.startswith(f"{path}/") for path in chosen.included)]
+    held = tuple(patterns.literal(one) for one in inside)
+    ignores = (*after, *held, *patterns.releasing(chosen.agreed, Matcher((*after, *held))), *last)
+    return replace(chosen, ignores=ignores, held_back=_with(chosen.held_back, (*by_name, *inside)))
 
 
 def _rules(workspace: Path, git: _Git) -> list[str]:

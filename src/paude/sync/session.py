@@ -86,6 +86,24 @@ async def define(
     await anyio.to_thread.run_sync(_write, _file(paths, "limits", known), allowed.to_json())
 
 
+async def change_rules(paths: Paths, name: str, outgoing: Outgoing) -> SyncState:
+    """Let the session go on with other rules of what stays here; both sides are merged anew. Returns how it stands.
+
+    Nothing changes unless both sides are in step first: what one has deleted would come back. Raises as `flush`, and
+    SyncHalted when something waits for the user's choice.
+    """
+    state = await flush(paths, name)
+    if state.halted or state.brakes or state.fence:
+        raise SyncHalted("sync has stopped, and its rules cannot change now", why=state.message)
+    known = await _found(paths, name)
+    limits = await anyio.to_thread.run_sync(_file(paths, "limits", known).read_text)
+    ends = [(known.get(end) or {}).get("path", "") for end in ("alpha", "beta")]
+    host = (known.get("beta") or {}).get("host", "")
+    await terminate(paths, name)
+    await create(paths, name, Path(ends[0]), outgoing, beta=f"{host}:{ends[1]}", limits=Limits.from_json(limits))
+    return await first_cycle(paths, name)
+
+
 def _options(name: str, outgoing: Outgoing, limits: Limits) -> tuple[str, ...]:
     probe = "probe" if sys.platform == "darwin" else "assume"
     return (

@@ -36,6 +36,7 @@ func takeSeed() int {
 		say.Line("seed: %v", err)
 		return exitFailed
 	}
+	_, _ = ask(gate.Request{Verb: "filled"})
 	_ = json.NewEncoder(os.Stdout).Encode(count)
 	return 0
 }

@@ -75,8 +75,10 @@ func (s *State) do(ctx context.Context, request Request) Reply {
 	var err error
 	switch request.Verb {
 	case "status":
+	case "filled":
+		s.Filled()
 	case "seeded":
-		s.Seeded()
+		err = s.Seeded()
 	case "image-ready":
 		err = s.ImageIsReady(request.Text)
 	case "park":

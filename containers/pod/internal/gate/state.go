@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -166,28 +167,45 @@ func (s *State) Unattended(why error) {
 	s.takeLeave(fmt.Sprintf("the gate cannot serve: %v", why))
 }
 
-// Seeded remembers that the workspace is whole. The mark reaches the disk after the files it speaks of.
-func (s *State) Seeded() {
+// Seeded remembers that the workspace is whole, once its files and the mark that speaks of them are on the disk: the
+// agent may run then, and a node that fails after its first work must not leave a volume that would be filled anew.
+func (s *State) Seeded() error {
 	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	if s.seeded {
-		return
+	known := s.seeded
+	s.mutex.Unlock()
+	if known {
+		return nil
 	}
-	s.seeded = true
-	go writeSeeded()
-	s.decide()
-	s.tellAll()
-}
-
-func writeSeeded() {
-	if volume, err := os.Open(paths.Volume); err == nil {
-		_ = unix.Syncfs(int(volume.Fd()))
-		volume.Close()
+	if err := flush(); err != nil {
+		return fmt.Errorf("the workspace cannot be written to the disk: %w", err)
 	}
 	if err := mark.Write(paths.Seeded, "seeded\n"); err != nil {
-		say.Line("the volume does not remember that it is seeded: %v", err)
+		return err
 	}
 	_ = mark.Remove(paths.Seeding)
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.seeded = true
+	s.decide()
+	s.tellAll()
+	return nil
+}
+
+// Filled begins to write to the disk what the first content has brought, so that Seeded finds little to wait for.
+func (s *State) Filled() { go flush() }
+
+// flush returns when everything on the volume is on the disk. Where nobody can do that for a whole file system (gVisor)
+// nothing is waited for.
+func flush() error {
+	volume, err := os.Open(paths.Volume)
+	if err != nil {
+		return err
+	}
+	defer volume.Close()
+	if err = unix.Syncfs(int(volume.Fd())); errors.Is(err, unix.ENOSYS) {
+		return nil
+	}
+	return err
 }
 
 // Release remembers that the agent may run.
