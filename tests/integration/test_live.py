@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import pytest
 from anyio.abc import ByteStream
 
 from paude.plans.live import Live
-from sync_peer import Peer, eventually, reads, synced
+from paude.sessions import records
+from paude.sessions.records import Record
+from sync_peer import NAME, Peer, eventually, reads, synced
 
 
 def reach_of(both: Peer) -> object:
@@ -32,4 +36,24 @@ async def test_a_sync_that_was_cut_twice_does_not_sleep_for_fifteen_seconds(tmp_
             (both.pod / f"f{number}").write_text("while it was cut")
             took = await eventually(reads(both.laptop / f"f{number}", "while it was cut"), within=9)
             print(f"in step again {took:.1f} s after the cut")  # noqa: T201
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_git_that_fails_here_ends_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sync is woken all the same, and commits are sent once git works again."""
+    broken = tmp_path / "bin" / "git"
+    broken.parent.mkdir()
+    broken.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/asked\necho /nowhere\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{broken.parent}:{os.environ['PATH']}")
+    async with synced(tmp_path) as both, anyio.create_task_group() as tasks:
+        records.save(both.paths, Record(NAME, "0" * 16, "podman", str(both.laptop), "shell", records.now()))
+        tasks.start_soon(Live(both.paths, reach_of(both)).run)  # type: ignore[arg-type]
+        await both.create()
+        asked = tmp_path / "asked"
+        await eventually(lambda: asked.exists() and len(asked.read_text().split()) > 2)
+        both.server.cut()
+        await both.state(lambda s: not s.connected)
+        (both.pod / "f").write_text("while it was cut")
+        await eventually(reads(both.laptop / "f", "while it was cut"), within=9)
         tasks.cancel_scope.cancel()

@@ -133,8 +133,10 @@ class _Session:
         if not isinstance(record, Record):
             return
         workspace, backoff = Path(record.workspace), Backoff(last=LAST_PAUSE_S)
-        while await is_repository(workspace):
+        while True:
             try:
+                if not await is_repository(workspace):
+                    return
                 await self._send_each(workspace, backoff)
             except (PaudeError, OSError) as error:
                 _log.warning("%s: branches here cannot be watched: %s", self._name, error)
