@@ -7,23 +7,34 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
 from paude.process import started
 from paude.sync import daemon
 
+FEW_WATCHES = (
+    *("unshare", "--user", "--map-root-user", "sh", "-c"),
+    'echo 10 > /proc/sys/user/max_inotify_watches && exec "$0" "$@"',
+)
+
 
 @asynccontextmanager
-async def watching(root: Path, *before: str) -> AsyncIterator[TextReceiveStream]:
-    """What the watcher of `root` prints."""
+async def watching(root: Path, *program: str, stdin: bool = False) -> AsyncIterator[tuple[Process, TextReceiveStream]]:
+    """A watcher of `root`, and what it prints."""
     with anyio.fail_after(20):
-        async with started([*before, str(daemon.binary()), "watch", str(root)]) as child:
+        async with started([*program, str(root)], stdin=stdin) as child:
             assert child.stdout is not None
-            yield TextReceiveStream(child.stdout)
+            yield child, TextReceiveStream(child.stdout)
+
+
+def own() -> tuple[str, str]:
+    """The daemon's."""
+    return str(daemon.binary()), "watch"
 
 
 async def test_one_line_for_a_burst_of_changes(tmp_path: Path) -> None:
-    async with watching(tmp_path) as lines:
+    async with watching(tmp_path, *own()) as (_, lines):
         seen = ""
         while "watching" not in seen:
             seen += await lines.receive()
@@ -34,7 +45,7 @@ async def test_one_line_for_a_burst_of_changes(tmp_path: Path) -> None:
 
 async def test_a_directory_that_moved_is_still_watched(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
-    async with watching(tmp_path) as lines:
+    async with watching(tmp_path, *own()) as (_, lines):
         seen = ""
         while "watching" not in seen:
             seen += await lines.receive()
@@ -47,6 +58,5 @@ async def test_a_directory_that_moved_is_still_watched(tmp_path: Path) -> None:
 async def test_more_directories_than_watches_are_polled_and_it_says_so(tmp_path: Path) -> None:
     for number in range(50):
         (tmp_path / f"d{number}").mkdir()
-    few = 'echo 10 > /proc/sys/user/max_inotify_watches && exec "$0" "$@"'
-    async with watching(tmp_path, "unshare", "--user", "--map-root-user", "sh", "-c", few) as lines:
+    async with watching(tmp_path, *FEW_WATCHES, *own()) as (_, lines):
         assert await lines.receive() == "polling\n"

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -12,8 +13,12 @@ import (
 	"paude/sync/watch"
 )
 
-// pollEach is how often an end is looked at that cannot be watched.
-const pollEach = 10 * time.Second
+const (
+	// pollEach is how often an end is looked at that cannot be watched.
+	pollEach = 10 * time.Second
+	// watcherVariable names the program that watches on this machine, where this one cannot do so itself.
+	watcherVariable = "PAUDE_WATCHER"
+)
 
 // watch runs the watcher of this end until the endpoint is shut down.
 func (e *watched) watch(life context.Context, local bool, url *urlpkg.URL) {
@@ -34,6 +39,13 @@ func (e *watched) watchLocal(life context.Context, path string) {
 		e.tell(func(c *report.Content) { c.Local = "watching" })
 	}
 	root, err := filepath.EvalSymlinks(path)
+	if program := os.Getenv(watcherVariable); program != "" && err == nil {
+		watch.Fed(life, program, root, e.ignored, e.notice, func(state watch.State) {
+			e.live.Store(state == "watching")
+			e.tell(func(c *report.Content) { c.Local = state })
+		})
+		return
+	}
 	if err == nil {
 		err = watch.Local(life, root, e.ignored, e.notice, armed)
 	}

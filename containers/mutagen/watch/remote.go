@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -18,21 +19,40 @@ const (
 	healthy = 10 * time.Second
 )
 
-// State is what the other end's watcher says of itself: `watching`, `polling` or `down`.
+// State is what another program's watcher says of itself: `watching`, `polling` or `down`.
 type State = string
 
 // Remote follows the watcher of the gate on host: each of its lines `changed` calls changed. When its connection ends it
 // is started again, after a growing pause. It returns when the context ends.
 func Remote(ctx context.Context, host string, changed func(), tell func(State)) {
+	followed{host, []string{ssh(), host, "watch"}, all}.run(ctx, changed, tell)
+}
+
+// Fed follows a program that watches a directory of this machine, in the same way. It may say what changed: a path
+// behind `changed`, and paths that are skipped do not count.
+func Fed(ctx context.Context, program, directory string, skip Skip, changed func(), tell func(State)) {
+	followed{directory, []string{program, directory}, skip}.run(ctx, changed, tell)
+}
+
+func all(string, bool) bool { return false }
+
+// followed is a program that prints a line whenever something changes.
+type followed struct {
+	name    string
+	command []string
+	skip    Skip
+}
+
+func (f followed) run(ctx context.Context, changed func(), tell func(State)) {
 	pause := firstPause
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := follow(ctx, host, changed, tell)
+		err := f.follow(ctx, changed, tell)
 		if ctx.Err() != nil {
 			return
 		}
 		tell("down")
-		fmt.Fprintf(os.Stderr, "paude: the watcher of %s ended: %v\n", host, err)
+		fmt.Fprintf(os.Stderr, "paude: the watcher of %s ended: %v\n", f.name, err)
 		if time.Since(began) > healthy {
 			pause = firstPause
 		}
@@ -44,8 +64,8 @@ func Remote(ctx context.Context, host string, changed func(), tell func(State)) 
 	}
 }
 
-func follow(ctx context.Context, host string, changed func(), tell func(State)) error {
-	child := exec.CommandContext(ctx, ssh(), host, "watch")
+func (f followed) follow(ctx context.Context, changed func(), tell func(State)) error {
+	child := exec.CommandContext(ctx, f.command[0], f.command[1:]...)
 	child.Stderr = os.Stderr
 	child.WaitDelay = time.Second
 	if _, err := child.StdinPipe(); err != nil { // open as long as this process lives: its end is the far end's notice
@@ -59,7 +79,7 @@ func follow(ctx context.Context, host string, changed func(), tell func(State)) 
 		return err
 	}
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		take(lines.Text(), changed, tell)
+		f.take(lines.Text(), changed, tell)
 	}
 	if err := child.Wait(); err != nil {
 		return err
@@ -68,17 +88,30 @@ func follow(ctx context.Context, host string, changed func(), tell func(State)) 
 }
 
 // take obeys one line; at `watching` a change may have been missed since the last watcher.
-func take(line string, changed func(), tell func(State)) {
-	switch line {
+func (f followed) take(line string, changed func(), tell func(State)) {
+	word, path, _ := strings.Cut(line, " ")
+	switch word {
 	case "watching":
 		changed()
-		tell(line)
+		tell(word)
 	case "polling":
-		tell(line)
-		fmt.Fprintln(os.Stderr, "paude: the other end has more directories than file watches: it is polled each 10 s")
+		tell(word)
+		fmt.Fprintf(os.Stderr, "paude: %s has more directories than file watches: it is polled each 10 s\n", f.name)
 	case "changed":
-		changed()
+		if path == "" || !f.skipped(path) {
+			changed()
+		}
 	}
+}
+
+// skipped says that the path, or a directory above it, does not matter. What it was, if it is gone, is not known.
+func (f followed) skipped(path string) bool {
+	for i, r := range path {
+		if r == '/' && f.skip(path[:i], true) {
+			return true
+		}
+	}
+	return f.skip(path, true) && f.skip(path, false)
 }
 
 // ssh is the program that mutagen uses too.

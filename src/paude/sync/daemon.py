@@ -70,9 +70,13 @@ def data_directory(paths: Paths) -> Path:
     return short
 
 
-def environment(paths: Paths) -> dict[str, str]:
-    """What the daemon and its commands run with; nothing of the user's but PATH, HOME and the like."""
+def environment(paths: Paths, *, fed: bool = False) -> dict[str, str]:
+    """What the daemon and its commands run with; nothing of the user's but PATH, HOME and the like.
+
+    `fed`: a program of ours watches the workspaces, for the daemon itself cannot.
+    """
     return quiet_environment(
+        **({"PAUDE_WATCHER": str(_shims(paths) / "watch")} if fed else {}),
         MUTAGEN_DATA_DIRECTORY=str(data_directory(paths)),
         MUTAGEN_DISABLE_AUTOSTART="1",
         MUTAGEN_SSH_PATH=str(_shims(paths)),
@@ -87,9 +91,11 @@ async def command(paths: Paths, *words: str, check: bool = True) -> Completed:
 
 
 @asynccontextmanager
-async def daemon(paths: Paths, ssh_config: Path | None = None) -> AsyncIterator[Daemon]:
+async def daemon(
+    paths: Paths, ssh_config: Path | None = None, *, fed: bool = sys.platform == "darwin"
+) -> AsyncIterator[Daemon]:
     """The daemon, for as long as the block runs. One that an earlier supervisor left behind is replaced: it keeps its
-    sessions on disk, and its connections died with that supervisor's tunnels.
+    sessions on disk, and its connections died with that supervisor's tunnels. `fed`: its changes here are told to it.
 
     Raises PaudeError when it does not start, TimedOut when it does not answer.
     """
@@ -101,7 +107,7 @@ async def daemon(paths: Paths, ssh_config: Path | None = None) -> AsyncIterator[
         except TimeoutError as exc:
             raise TimedOut("the sync daemon that is running does not end", hint=f"see {_log_file(paths)}") from exc
         argv = (str(binary()), "daemon", "run")
-        async with started(argv, stderr=log.fileno(), env=environment(paths), new_session=True) as child:
+        async with started(argv, stderr=log.fileno(), env=environment(paths, fed=fed), new_session=True) as child:
             await _ready(child, paths)
             yield Daemon(child.pid, child)
 
@@ -151,6 +157,7 @@ def _write_shims(paths: Paths, ssh_config: Path) -> None:
         raise ToolMissing("`ssh` is not installed", hint="install the OpenSSH client and try again")
     words = shlex.join([ssh, "-F", str(ssh_config), *_SSH_OPTIONS])
     _script(directory / "ssh", f'exec {words} "$@"')
+    _script(directory / "watch", f'exec {shlex.join([sys.executable, "-m", "paude.sync.watcher"])} "$@"')
     _script(directory / "scp", "echo 'paude: the sync agent is in the image and is never copied' >&2\nexit 1")
 
 
