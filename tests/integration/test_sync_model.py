@@ -28,6 +28,7 @@ from sync_peer import NAME, Peer, peer
 ROUND = 12
 # Nothing hangs: a limit, and no expectation. The machine may have others to serve.
 STUCK_S = 180
+TOLD = "PAUDE_MODEL_OPERATIONS" in os.environ
 
 
 class Game:
@@ -75,6 +76,8 @@ class Game:
                     self.luck[bad.__name__] += 1
                     await bad()
             await self.settle(f"after {done + each} operations")
+            if TOLD:
+                print(f"{done + each} operations, {self.conflicts} conflicts, {dict(self.luck)}", flush=True)  # noqa: T201
 
     def one(self, user: User | None = None) -> None:
         user = user or self.rng.choice(self.users)
@@ -270,7 +273,8 @@ async def test_no_content_is_lost_whatever_both_sides_do(tmp_path: Path, seed: i
 @pytest.mark.parametrize("seed", [int(s) for s in os.environ.get("PAUDE_MODEL_SEEDS", "11,12,13,14").split(",")])
 async def test_no_content_is_lost_in_the_long_run(tmp_path: Path, seed: int) -> None:
     async with game(tmp_path, seed) as one:
-        await one.play(int(os.environ.get("PAUDE_MODEL_OPERATIONS", "2500")), each=48)
+        together = int(os.environ.get("PAUDE_MODEL_TOGETHER", "48"))
+        await one.play(int(os.environ.get("PAUDE_MODEL_OPERATIONS", "2500")), each=together)
         assert one.luck.keys() == {kind.__name__ for kind in one.kinds_of_luck}
         done, users = sum(user.done for user in one.users), [user.done for user in one.users]
         print(f"seed {seed}: {done} operations {users}, {one.conflicts} conflicts, {dict(one.luck)}")  # noqa: T201

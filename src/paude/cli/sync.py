@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -245,9 +244,9 @@ def include(
 
 
 def _agree(path: str) -> None:
-    if not sys.stdin.isatty():
-        raise UsageError(f"{path} looks secret, and the agent could read it", hint="agree with --yes")
-    typer.confirm(f"{path} looks secret, and the agent could read it. Send it?", abort=True, err=True)
+    matter = UsageError(f"{path} looks secret, and the agent could read it", hint="agree with --yes")
+    if not agreed(matter, "Send it?"):
+        raise typer.Exit(1)
 
 
 @group.command(cls=Verb)
