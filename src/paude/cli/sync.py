@@ -214,12 +214,15 @@ def reset(name: options.Name = None, yes: options.Yes = False) -> None:
 @group.command(cls=Verb)
 def include(
     path: Annotated[
-        str, typer.Argument(help="From the workspace's top; without one, what was included is listed.")
+        str, typer.Argument(metavar="PATH", help="From the workspace's top; else what was included is listed.")
     ] = "",
     session: Session = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Also what looks secret.")] = False,
 ) -> None:
-    """Let a path travel that stays here, such as one that git ignores; from now on, in later sessions too."""
+    """Let a path travel that stays at home.
+
+    Such as one that git ignores; from now on, and in later sessions of the workspace too.
+    """
 
     async def work(paths: Paths, record: Record) -> None:
         from paude.plans import include as plan
