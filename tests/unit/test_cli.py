@@ -15,7 +15,7 @@ from typer.main import get_command
 from commands import verbs
 from paude.cli import app
 from paude.cli.choose import record_of
-from paude.cli.sessions import Row, age, show
+from paude.cli.sessions import Row, age, next_steps, show
 from paude.errors import Leftover, NotFound, PaudeError, SettingsError, UsageError
 from paude.plans.request import Gift, Wishes, prepare
 from paude.sessions import records
@@ -359,6 +359,14 @@ def test_the_table_has_a_line_for_each_session_in_columns(capsys: pytest.Capture
     ]
     assert len({line.index(word) for line, word in zip(lines, ("AGENT", "claude", "claude"), strict=True)}) == 1
     assert printed.err == "longer: idle\n"
+
+
+@pytest.mark.parametrize(
+    ("state", "first"),
+    [("running", "paude attach a"), ("pending", "paude attach a"), ("stopped", "paude start '/my work'")],
+)
+def test_the_next_step_fits_the_state(state: str, first: str) -> None:
+    assert next_steps(row("a", state=state, workspace="/my work")) == [first, "paude stop a", "paude --help"]
 
 
 def test_a_wide_table_says_where_and_whose(capsys: pytest.CaptureFixture[str]) -> None:

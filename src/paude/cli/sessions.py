@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from paude.backends.base import Listed
 
 SCHEMA = 1
+_STARTED_AGAIN = {"stopped", "parked", "open", "evicted", "failed"}
 
 
 def register(app: typer.Typer) -> None:
@@ -69,7 +71,14 @@ def overview() -> None:
         put("no session yet\n\n  paude start    run an agent on this directory\n  paude --help   all verbs")
         return
     show(rows, wide=False, headers=True)
-    put(f"\n  paude attach {rows[0].name}\n  paude stop {rows[0].name}\n  paude --help")
+    put("\n" + "\n".join(f"  {step}" for step in next_steps(rows[0])))
+
+
+def next_steps(row: Row) -> list[str]:
+    """The commands that fit the session as it is."""
+    again = row.state in _STARTED_AGAIN
+    on = f"paude start {shlex.quote(row.workspace)}" if again else f"paude attach {row.name}"
+    return [on, f"paude stop {row.name}", "paude --help"]
 
 
 def show(rows: list[Row], *, wide: bool, headers: bool) -> None:
