@@ -92,11 +92,16 @@ def peer(directory: Path, agent: Path | None = None) -> Iterator[Peer]:
 
 
 def _configure(paths: Paths, server: Sshd) -> None:
+    point_to(paths, server, server.port)
+
+
+def point_to(paths: Paths, server: Sshd, port: int) -> None:
+    """Let ssh go to that port, the server's own or a relay's."""
     key = server.directory / "client"
     key.write_text(server.client.private_openssh)
     key.chmod(0o600)
     (server.directory / "known_hosts").write_text(f"host {server.host.public_openssh}\n")
-    config = CONFIG.format(name=NAME, port=server.port, user=server.user, directory=server.directory)
+    config = CONFIG.format(name=NAME, port=port, user=server.user, directory=server.directory)
     (paths.state / "ssh_config").write_text(config)
 
 

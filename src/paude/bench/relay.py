@@ -24,7 +24,8 @@ class Relay:
     hole) until `flow`; `forget` does so for the present ones and for ever; `darken` stalls, and loses the packets of
     new connections too, until `lighten`. `delay` seconds are added to each chunk,
     each way; `rate` bytes a second are all that leave the near side, over all connections together. `dials` counts
-    the connections accepted, `dial_times` says when, `moved` counts bytes.
+    the connections accepted, `dial_times` says when, `moved` counts bytes, `turns` how often a connection's far side
+    answered: the most of one connection is how many round trips were made one after the other.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
@@ -35,6 +36,7 @@ class Relay:
         self.dials = 0
         self.dial_times: list[float] = []
         self.moved = 0
+        self.turns: list[int] = []
         self.dialled = anyio.Event()
         self._up = True
         self._flowing = anyio.Event()
@@ -128,15 +130,16 @@ class Relay:
     async def _join(self, near: SocketStream, far: SocketStream) -> None:
         ends = {near, far}
         self._live |= ends
+        turn = _Turn(self.turns)
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._carry, near, far, tasks, True)
-                tasks.start_soon(self._carry, far, near, tasks, False)
+                tasks.start_soon(self._carry, near, far, tasks, turn, True)
+                tasks.start_soon(self._carry, far, near, tasks, turn, False)
         finally:
             self._live -= ends
             self._forgotten -= ends
 
-    async def _carry(self, source: SocketStream, sink: ByteStream, tasks: TaskGroup, up: bool) -> None:
+    async def _carry(self, source: SocketStream, sink: ByteStream, tasks: TaskGroup, turn: _Turn, up: bool) -> None:
         with suppress(*_GONE):
             while True:
                 data = await source.receive(_CHUNK if up and self.rate else 65536)
@@ -149,6 +152,7 @@ class Relay:
                 if source in self._forgotten:
                     continue
                 await sink.send(data)
+                turn.take(up)
                 self.moved += len(data)
         if source in self._forgotten and not up:
             await anyio.sleep_forever()
@@ -157,6 +161,19 @@ class Relay:
     async def _throttle(self, size: int) -> None:
         if self.rate:  # it may have been lifted while others were sent
             await anyio.sleep(size / self.rate)
+
+
+class _Turn:
+    """Who spoke last on one connection."""
+
+    def __init__(self, turns: list[int]) -> None:
+        self._turns, self._number, self._asked = turns, len(turns), False
+        turns.append(0)
+
+    def take(self, up: bool) -> None:
+        if self._asked and not up:
+            self._turns[self._number] += 1
+        self._asked = up
 
 
 def _reset(stream: SocketStream) -> None:
