@@ -32,6 +32,7 @@ POD_PLATFORMS = ("linux_amd64", "linux_arm64")
 ARTIFACTS = Path("src/paude/_artifacts")
 # Beside the binaries a wheel holds what the images are made from.
 CONTEXTS = ("containers", "sshd")
+_NOTICE = re.compile(r"(LICEN[CS]E|COPYING|NOTICE|PATENTS)\b", re.IGNORECASE)
 
 
 class Program(NamedTuple):
@@ -143,6 +144,35 @@ def build_all(root: Path, pod_platforms: tuple[str, ...] = POD_PLATFORMS, only: 
     return made
 
 
+def notices(root: Path, made: list[Path]) -> dict[Path, str]:
+    """The licences that have to go along with the binaries: of each module in them, by their place.
+
+    Go's own library has the text of `golang.org/x/sys`, which every one of them uses. The places are relative to the
+    wheel's artifacts. Raises SystemExit for a module whose licence is not found.
+    """
+    go = find_go()
+    found: dict[Path, str] = {}
+    binaries = {binary.name: binary for binary in made}  # one platform tells of all
+    for program in programs():
+        if program.name not in binaries:
+            continue
+        built_of = _said([*go, "version", "-m", str(binaries[program.name])], root)
+        modules = re.findall(r"^\tdep\t(\S+)\t", built_of, re.MULTILINE)
+        listed = _said([*go, "list", "-m", "-f", "{{.Path}}@{{.Version}} {{.Dir}}", *modules], root / program.module)
+        for module, directory in (line.split(" ", 1) for line in listed.splitlines()):
+            texts = [file for file in sorted(Path(directory).iterdir()) if _NOTICE.match(file.name)]
+            if not texts:
+                raise SystemExit(f"no licence found in the module {module}")
+            found |= {text: f"notices/{module}/{text.name}" for text in texts}
+    return found
+
+
+def _said(command: list[str], directory: Path) -> str:
+    return subprocess.run(
+        command, cwd=directory, env=go_environment(), check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
 class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     """What hatchling calls for a wheel."""
 
@@ -157,6 +187,8 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         include = build_data["force_include"]
         for binary in made:
             include[str(binary)] = f"paude/_artifacts/{binary.relative_to(root / ARTIFACTS)}"
+        for text, place in notices(root, made).items():
+            include[str(text)] = f"paude/_artifacts/{place}"
         for name in CONTEXTS:
             if (root / name).exists():
                 include[str(root / name)] = f"paude/_artifacts/{name}"

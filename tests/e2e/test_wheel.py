@@ -93,6 +93,18 @@ def test_the_wheel_is_for_this_platform_and_carries_no_keys_and_no_caches(wheel:
     assert not [name for name in _contents(wheel) if name.endswith((".pyc", ".key", ".pem", ".made-from", ".new"))]
 
 
+def test_each_go_module_in_a_program_has_its_licence_beside_it(wheel: Path) -> None:
+    names = set(_contents(wheel))
+    built_in: set[str] = set()
+    for program in CHECKOUT.glob("src/paude/_artifacts/bin/*/[!.]*"):
+        told = subprocess.run(["go", "version", "-m", str(program)], capture_output=True, text=True, check=True).stdout
+        built_in |= {"@".join(line.split("\t")[2:4]) for line in told.splitlines() if line.startswith("\tdep\t")}
+    assert [module for module in built_in if module.startswith("github.com/mutagen-io/mutagen@")]
+    notices = "paude/_artifacts/notices/"
+    with_licence = {name.removeprefix(notices).rpartition("/")[0] for name in names if name.startswith(notices)}
+    assert not built_in - with_licence
+
+
 def test_an_installed_paude_names_the_same_images_as_the_checkout(installed: Path, tmp_path: Path) -> None:
     """Else every installation would build and push images of its own."""
     there = _python(installed / "python", "-c", IMAGE_TAGS, cwd=tmp_path).split()
