@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Iterator
+import re
+import secrets
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from peers.waiting import eventually
 
 from laptop import Admin, Laptop
+from registry_server import authority, serving
 
 pytestmark = pytest.mark.cluster
 
@@ -52,6 +60,47 @@ def test_the_pod_runs_as_the_assigned_user_and_no_manifest_sets_one(laptop: Lapt
 
     laptop.paude("stop", name)
     assert {one for one in kubectl.names(namespace=SPACE) if name in one} == set()
+
+
+def test_a_public_name_that_another_authority_signs_is_trusted_by_the_systems_store(
+    laptop: Laptop, kubectl: Admin, cluster_env: Mapping[str, str], tmp_path: Path
+) -> None:
+    state = Path(cluster_env["PAUDE_TEST_STATE"])
+    stranger = authority(tmp_path)
+    login = f"  htpasswd: {{realm: registry, path: {state}/htpasswd}}"
+    with serving(tmp_path, login, state / "registry") as public, like_openshift(kubectl, public.address) as space:
+        workspace = laptop.workspace("second", {"a.txt": "alpha\n"})
+        entry = {"auth": base64.b64encode(b"dev:token123").decode()}
+        (tmp_path / "auth.json").write_text(json.dumps({"auths": {public.address: entry}}))
+        laptop.env = {key: value for key, value in laptop.env.items() if not key.startswith("PAUDE_REGISTRY")}
+        laptop.env["REGISTRY_AUTH_FILE"] = str(tmp_path / "auth.json")
+
+        refused = laptop.paude("start", str(workspace), "--agent", "shell", "--detach", "-n", space, code=8)
+        assert f"the certificate of {public.address} is not trusted" in refused.stderr
+
+        name = laptop.start(workspace, "-n", space, SSL_CERT_FILE=str(stranger))
+        assert laptop.inside(name, "cat a.txt") == "alpha\n"
+        laptop.paude("stop", name, "--discard")
+
+
+@contextmanager
+def like_openshift(kubectl: Admin, public: str) -> Iterator[str]:
+    """A namespace that behaves as OpenShift's, and whose registry has that public name."""
+    space = f"shift-{secrets.token_hex(3)}"
+    script = Path(__file__).parents[1] / "cluster/openshift"
+    objects = subprocess.run([script, space, "1000800000"], check=True, capture_output=True, text=True).stdout
+    objects = re.sub(r"(publicDockerImageRepository: )[^/]+", rf"\g<1>{public}", objects)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(objects)
+        file.flush()
+        kubectl("apply", "--server-side", "-f", file.name, namespace=space)
+        try:
+            kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=30s", namespace=space)
+            pulls = json.dumps({"imagePullSecrets": [{"name": "default-dockercfg"}]})
+            kubectl("patch", "serviceaccount", "default", "-p", pulls, namespace=space)
+            yield space
+        finally:
+            kubectl("delete", "--wait=false", "--ignore-not-found", "-f", file.name, namespace=space)
 
 
 def _set(value: Any, path: str = "") -> Iterator[str]:

@@ -17,13 +17,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from test_images_registry import PASSWORD, USER, Registry, authority, serving
 
 from paude.errors import Forbidden, ImageError, LoginExpired
 from paude.images.build import BuildSettings
 from paude.images.context import ImageSpec, Source
 from paude.images.ensure import ensure
 from paude.images.registry import bearer_challenge, present
+from registry_server import PASSWORD, USER, Registry, authority, serving
 
 pytestmark = [pytest.mark.podman, pytest.mark.anyio]
 SERVICE, ISSUER = "test-service", "test-issuer"

@@ -86,6 +86,12 @@ def test_one_refused_login_is_waited_over_and_the_next_is_final(seen: list[dict[
     assert found[-1] is None or isinstance(found[-1], ImageError)
 
 
+def test_an_image_that_is_not_there_any_more_is_said_to_be_pushed_again_by_the_next_start() -> None:
+    gone, kept = pod_failure(pod(ABSENT)), pod_failure(pod(WAITS))
+    assert "the next `paude start` pushes it again" in gone.hint  # type: ignore[union-attr]
+    assert "pushes it again" not in kept.hint  # type: ignore[union-attr]
+
+
 def test_a_refused_login_of_another_container_is_a_first_one_too() -> None:
     before = pod(waiting("agent", "ImagePullBackOff", BACKS_OFF))
     assert pod_failure(pod(waiting("fence", "ErrImagePull", UNAUTHORIZED)), before) is None
@@ -197,10 +203,15 @@ def test_storage_that_will_never_come_is_an_error() -> None:
     assert "nope" in wrong.why
 
 
+def test_who_asks_for_more_than_nodes_have_is_told_what_asks_for_less() -> None:
+    news = event_news(event("FailedScheduling", "0/3 nodes are available: 3 Insufficient cpu.")) or ""
+    assert news.endswith("`paude start --cpu-request 250m --memory-request 1Gi` asks for less")
+
+
 @pytest.mark.parametrize(
     ("reason", "message"),
     [
-        ("FailedScheduling", "0/3 nodes are available: 3 Insufficient cpu."),
+        ("FailedScheduling", "0/3 nodes are available: 3 node(s) had untolerated taints."),
         ("ProvisioningFailed", "rate limited, will retry"),
         ("FailedMount", "MountVolume.SetUp failed"),
         ("FailedCreate", "the server was unable to return a response in time"),

@@ -14,6 +14,7 @@ from paude.backends.kubernetes.namespaces import Namespace
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.errors import Forbidden
+from paude.images.reference import RegistryTarget
 from paude.settings import Paths, Settings
 
 pytestmark = pytest.mark.anyio
@@ -163,6 +164,42 @@ async def test_finding_openshifts_registry_takes_no_right_that_is_not_asked_for(
         async with connection(url, tmp_path) as cluster, registry.target(cluster, None, paths) as found:
             assert found.host_and_path == "registry.test/work"
 
-    (rule,) = rights.ON_OPENSHIFT
     assert verbs == {"list", "create"}
-    assert verbs <= set(rule.verbs)
+    assert verbs <= set(rights.ON_OPENSHIFT[0].verbs)
+
+
+@pytest.mark.parametrize("named", [None, RegistryTarget("registry.test/me")])
+async def test_what_the_namespace_publishes_is_trusted_for_the_clusters_own_registry_alone(
+    named: RegistryTarget | None, tmp_path: Path
+) -> None:
+    published = "what anybody with edit can write"
+
+    def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
+        return 200, {
+            **VERSION,
+            "items": [{"status": {"publicDockerImageRepository": "registry.test/work/x"}}],
+            "data": {"ca.crt": published} if "kube-root-ca.crt" in path else {},
+        }
+
+    with serving(answer) as url:
+        paths = Paths(*[tmp_path] * 4)
+        async with connection(url, tmp_path) as cluster, registry.target(cluster, named, paths) as found:
+            trusted = found.ca_file.read_text() if found.ca_file else ""
+
+    assert (published in trusted) is (named is None)
+
+
+@pytest.mark.parametrize(("tunnel", "needed"), [("websocket", False), ("kubectl", True)])
+async def test_a_program_that_carries_the_tunnels_needs_the_right_to_exec(
+    tunnel: str, needed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAUDE_TUNNEL", tunnel)
+
+    def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
+        return 200, {**VERSION, "items": []}
+
+    with serving(answer) as url:
+        async with connection(url, tmp_path) as cluster:
+            rules = await rights.needed(cluster)
+
+    assert ("pods/exec" in {rule.resource for rule in rules}) is needed

@@ -31,13 +31,15 @@ class Layout:
 
 
 async def save(local: str, directory: Path) -> Layout:
-    """Write an image of the local storage into `directory`, its layers compressed. Raises ImageError."""
+    """Write an image of the local storage below `directory`, its layers compressed. Raises ImageError."""
+    written = directory / "image"
+    words = ("save", "--quiet", "--format", "oci-dir", "--output", str(written), local)
     try:
-        await podman(("save", "--quiet", "--format", "oci-dir", "--output", str(directory), local))
+        await podman(words, temporary=directory)
     except CommandFailed as exc:
         hint = "make room with `paude prune` or `podman image prune`" if "no space left" in exc.stderr else ""
         raise ImageError(f"{local} cannot be read from podman", why=stop_words(exc.stderr, 3), hint=hint) from exc
-    return read(directory)
+    return read(written)
 
 
 def read(directory: Path) -> Layout:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from paude import process, report
 from paude.errors import ImageError
@@ -28,11 +29,19 @@ def environment() -> dict[str, str]:
 
 
 async def podman(
-    arguments: Sequence[str], *, stdin: bytes | None = None, tell: Callable[[str], None] | None = None
+    arguments: Sequence[str],
+    *,
+    stdin: bytes | None = None,
+    tell: Callable[[str], None] | None = None,
+    temporary: Path | None = None,
 ) -> process.Completed:
-    """Run podman; its lines go to `tell`. Raises ImageError without podman, CommandFailed when it fails."""
+    """Run podman; its lines go to `tell`, and what it would leave when it is ended lies in `temporary`.
+
+    Raises ImageError without podman, CommandFailed when it fails.
+    """
+    env = environment() | ({"TMPDIR": str(temporary)} if temporary else {})
     try:
-        return await process.run(("podman", *arguments), stdin=stdin, env=environment(), on_stdout=tell, on_stderr=tell)
+        return await process.run(("podman", *arguments), stdin=stdin, env=env, on_stdout=tell, on_stderr=tell)
     except process.ToolMissing as exc:
         raise ImageError("podman is not installed", hint=_INSTALL) from exc
 

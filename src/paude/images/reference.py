@@ -53,15 +53,14 @@ class RegistryTarget:
 
     Without `login` the user's own container login is used. `ca_file` (PEM) is trusted beside the system's store.
     `pull_from` is the name under which the cluster's nodes reach the same place, when it differs
-    (OpenShift: pushed to the public name, pulled by the internal one). `socket` is a way to the host, where its name
-    leads nowhere from here. Raises SettingsError when the words are no registry.
+    (OpenShift: pushed to the public name, pulled by the internal one).
+    Raises SettingsError when the words are no registry.
     """
 
     host_and_path: str
     login: Login | None = None
     ca_file: Path | None = None
     pull_from: str | None = None
-    socket: Path | None = None
 
     def __post_init__(self) -> None:
         for words in filter(None, (self.host_and_path, self.pull_from)):

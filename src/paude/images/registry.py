@@ -59,10 +59,9 @@ def _trust(ca_file: Path | None, changed: int) -> ssl.SSLContext:
 @asynccontextmanager
 async def connected(target: RegistryTarget) -> AsyncIterator[Registry]:
     """The registry of the target; what fails on the way there is raised as ImageError (TLS, unreachable)."""
-    way = httpx.AsyncHTTPTransport(verify=trust(target.ca_file), uds=str(target.socket)) if target.socket else None
-    verify = True if way else trust(target.ca_file)
+    verify = trust(target.ca_file)
     try:
-        async with httpx.AsyncClient(verify=verify, timeout=TIMEOUT_S, transport=way, headers=_AGENT) as client:
+        async with httpx.AsyncClient(verify=verify, timeout=TIMEOUT_S, headers=_AGENT) as client:
             yield Registry(client, target.host, target.login)
     except httpx.HTTPError as exc:
         raise unreachable(target.host, exc) from exc

@@ -7,10 +7,12 @@ what cannot is an error.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from paude.backends.kubernetes import status
+from paude.backends.kubernetes.fitting import SMALL
 from paude.errors import EgressOpen, ImageError, PaudeError, PodFailed
 from paude.process import clean
 
@@ -20,6 +22,7 @@ _REFUSED_LOGINS = ("unauthorized", "authentication required", "no basic auth cre
 _FATAL_PULLS = ("not found", "manifest unknown", *_REFUSED_LOGINS)
 # What the kernel says to a program of another processor (execve(2), ENOEXEC).
 _FOREIGN = "exec format error"
+_SHORT = re.compile(r"Insufficient (?:cpu|memory)")
 _NEWS = {"FailedScheduling", "ProvisioningFailed", "FailedMount", "FailedAttachVolume", "BackOff", "Evicted"}
 
 
@@ -104,11 +107,10 @@ def _first_refusal(reason: str, message: str, earlier: str, said: str) -> bool:
 
 
 def _pull_failure(each: Object, message: str) -> PaudeError:
-    return ImageError(
-        f"the cluster cannot pull {each.get('image')}",
-        why=message,
-        hint="check that the nodes reach the registry, and the pull secret (--pull-secret)",
-    )
+    hint = "check that the nodes reach the registry, and the pull secret (--pull-secret)"
+    if _says(message, ("not found", "manifest unknown")):
+        hint = "was it deleted since it was pushed? Then the next `paude start` pushes it again; else " + hint
+    return ImageError(f"the cluster cannot pull {each.get('image')}", why=message, hint=hint)
 
 
 def _own_failure(each: Object) -> PaudeError | None:
@@ -187,6 +189,8 @@ def event_failure(event: Object) -> PaudeError | None:
 
 def event_news(event: Object) -> str | None:
     """What to tell the user of an event while waiting."""
-    if event.get("type") == "Warning" and event.get("reason") in _NEWS | {"FailedCreate"}:
-        return f"{event['reason']}: {clean(str(event.get('message', '')))[:300]}"
-    return None
+    if event.get("type") != "Warning" or event.get("reason") not in _NEWS | {"FailedCreate"}:
+        return None
+    news = f"{event['reason']}: {clean(str(event.get('message', '')))[:300]}"
+    # An ordinary user cannot see what nodes have, and one may still be added: so it is told, and waited for.
+    return f"{news} No node has as much free: `paude start {SMALL}` asks for less" if _SHORT.search(news) else news

@@ -28,10 +28,13 @@ _PUBLISHED = "kube-root-ca.crt"
 async def target(cluster: Cluster, wanted: RegistryTarget | None, paths: Paths) -> AsyncIterator[RegistryTarget]:
     """The registry for this run; the file with the CA to trust lives as long as the block.
 
+    A registry that the user names is trusted as the cluster is: what the namespace publishes counts for the cluster's
+    own alone, since everybody with `edit` there can write it.
     Raises SettingsError when there is no `--registry` and the cluster has none of its own.
     """
     found = wanted or await _openshift(cluster)
-    if found.ca_file is not None or not (pem := await _authorities(cluster)):
+    own = cluster.target.certificate_authority or b""
+    if found.ca_file is not None or not (pem := own if wanted else await _authorities(cluster, own)):
         yield found
         return
     with tempfile.NamedTemporaryFile(dir=paths.runtime, suffix=".crt") as file:
@@ -58,12 +61,11 @@ async def _openshift(cluster: Cluster) -> RegistryTarget:
     )
 
 
-async def _authorities(cluster: Cluster) -> bytes:
+async def _authorities(cluster: Cluster, own: bytes) -> bytes:
     """Whom the cluster itself trusts: the kubeconfig's CA, and what every namespace has in `kube-root-ca.crt`.
 
     A registry's public name is often signed by another CA than the API server (OpenShift's ingress).
     """
-    own = cluster.target.certificate_authority or b""
     try:
         published = await cluster.get("ConfigMap", _PUBLISHED)
     except Forbidden:

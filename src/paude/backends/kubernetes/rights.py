@@ -11,6 +11,7 @@ import yaml
 
 from paude.backends.kubernetes.cluster import Cluster
 from paude.backends.kubernetes.manifests import common_labels
+from paude.backends.kubernetes.tunnels import WEBSOCKET
 
 ROLE = "paude-user"
 _AT_ONCE = 8
@@ -41,13 +42,20 @@ NEEDED = (
     Rule("apps", "deployments", ("get", "list", "watch", "create", "patch", "delete")),
     Rule("networking.k8s.io", "networkpolicies", _MADE),
 )
-ON_OPENSHIFT = (Rule("image.openshift.io", "imagestreams", ("get", "list", "create")),)
+ON_OPENSHIFT = (
+    Rule("image.openshift.io", "imagestreams", ("get", "list", "create")),
+    # What its registry asks the API server about whoever pushes and pulls.
+    Rule("image.openshift.io", "imagestreams/layers", ("get", "update")),
+)
+BY_PROGRAM = (Rule("", "pods/exec", ("get", "create")),)
+"""Where kubectl or oc carries the tunnels: they run the gate's sshd while the pod is still starting."""
 
 
 async def needed(cluster: Cluster) -> tuple[Rule, ...]:
     """The rules for this cluster."""
     on_openshift = await cluster.exists("image.openshift.io/v1")
-    return NEEDED + (ON_OPENSHIFT if on_openshift else ())
+    by_program = cluster.tunnel != WEBSOCKET
+    return NEEDED + (ON_OPENSHIFT if on_openshift else ()) + (BY_PROGRAM if by_program else ())
 
 
 async def missing(cluster: Cluster, rules: Sequence[Rule]) -> tuple[Rule, ...]:

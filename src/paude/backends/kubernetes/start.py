@@ -19,6 +19,7 @@ from paude.backends.kubernetes import cluster as clusters
 from paude.backends.kubernetes import (
     durable,
     firewalls,
+    fitting,
     kubeconfig,
     manifests,
     namespaces,
@@ -41,7 +42,7 @@ from paude.backends.kubernetes.pull import PullAccess
 from paude.egress import policies, squid
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
-from paude.errors import ImageError, NameTaken, PaudeError
+from paude.errors import ImageError, NameTaken, PaudeError, QuotaExceeded
 from paude.images import ensure
 from paude.images.build import BuildSettings, tag_of
 from paude.images.context import ImageSpec
@@ -327,7 +328,10 @@ class Start:
         obj = manifests.stateful_set(spec, anchor.object)
         async with self._durable(cluster, obj, undo=self._take_back_pod(cluster)):
             await pods.replace_broken(cluster, self._request.identity.name, spec.gate_image, spec.agent_image)
-            uid = await pods.until(cluster, self._request.identity.name, _has_node)
+            try:
+                uid = await pods.until(cluster, self._request.identity.name, _has_node)
+            except QuotaExceeded as exc:
+                raise fitting.within_quota(exc, self._request.settings.resources) from exc
             yield Pod(cluster, pods.pod_name(self._request.identity.name), uid)
 
     def _pod_spec(
