@@ -16,7 +16,7 @@ from paude.ssh.remote import Identity, Remote
 from paude.ssh.screen import OutputFilter, PassThrough
 from paude.ssh.terminal import Terminal
 from paude.tunnel.base import Dialer
-from paude.tunnel.link import LinkMonitor, Senses
+from paude.tunnel.link import LOOK_ATTACHED_S, LinkMonitor, Senses
 
 __all__ = ["AgentEnded", "AttachResult", "Detached", "Identity", "Remote", "State", "Tempo", "attach"]
 
@@ -46,7 +46,7 @@ async def attach(
         attachment = Attachment(dialer, identity, screen, remote, tempo, output, told)
         async with anyio.create_task_group() as tasks:
             if senses is not None:
-                tasks.start_soon(LinkMonitor(senses, attachment.link_changed).run)
+                tasks.start_soon(LinkMonitor(senses, attachment.link_changed, LOOK_ATTACHED_S).run)
             if news is not None:
                 tasks.start_soon(news, attachment.announce)
             attachment.run(tasks)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import anyio
 
 LOOK_S = 1.0
+LOOK_ATTACHED_S = 0.5  # who opens the lid is to type again within a second
 SLEPT_S = 2.0
 
 
@@ -57,7 +58,7 @@ class LinkMonitor:
         self._route = senses.route()
 
     async def run(self) -> None:
-        """Look once a second: neither fact has a portable event."""
+        """Look again and again: neither fact has a portable event."""
         while True:
             await anyio.sleep(self._look)
             self.check()
