@@ -44,6 +44,13 @@ def laptop(cluster_env: dict[str, str], cache_home: Path) -> Iterator[Laptop]:
         yield made
 
 
+@pytest.fixture
+def other_laptop(cluster_env: dict[str, str], cache_home: Path) -> Iterator[Laptop]:
+    """A second one of the same user."""
+    with a_laptop(cluster_env, cache_home) as made:
+        yield made
+
+
 @pytest.fixture(scope="module")
 def shared_laptop(cluster_env: dict[str, str], cache_home: Path) -> Iterator[Laptop]:
     """The same, one for all tests of a module."""

@@ -94,6 +94,38 @@ def test_the_sync_agent_gets_its_own_settings_only(gate: Pod) -> None:
         child.terminate()
 
 
+ONE, TWO = "0123456789abcdef@one", "fedcba9876543210@two"
+
+
+def test_one_laptop_at_a_time_syncs_and_another_takes_over(gate: Pod) -> None:
+    command = ".mutagen/agents/0.18.1/mutagen-agent synchronizer"
+
+    def refused(laptop: str) -> bytes:
+        done = gate.ssh("gate", command, options=(f"-oSetEnv=PAUDE_LAPTOP={laptop}",))
+        assert done.returncode == 3, done
+        return done.stderr
+
+    with subprocess.Popen(
+        [*gate.ssh_words("gate", f"-oSetEnv=PAUDE_LAPTOP={ONE}"), command],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        assert child.stdout.read(3), "the agent's greeting"
+        assert gate.status()["sync_owner"]["host"] == "one"
+        assert b"taken over by one" in refused(TWO)
+        assert refused("")
+        assert gate.ssh("gate", "take-over two").returncode == 1
+        assert child.poll() is None
+
+        gate.control(f"take-over {TWO}")
+        child.stdout.read()  # ends when the agent there does
+        assert child.wait(10) != 0
+    assert b"taken over by two" in refused(ONE)
+    owner = gate.status()["sync_owner"]
+    assert (owner["laptop"], owner["host"]) == ("fedcba9876543210", "two")
+    assert json.loads((gate.volume / "gate/sync-owner").read_text()) == owner
+
+
 def test_seed_seeded_and_never_again(gate: Pod) -> None:
     stream = _tar(a=b"1", deep__er__b=b"22")
     assert json.loads(gate.control("seed", stream)) == {"files": 2, "bytes": 3}

@@ -24,7 +24,7 @@ from paude.backends.podman.stop import Stop as PodmanStop
 from paude.backends.podman.wall import Change as PodmanChange
 from paude.cli.app import VERBS
 from paude.engine import Plan
-from paude.plans import allow, refresh, start, stop
+from paude.plans import allow, handover, refresh, start, stop
 from paude.plans.homecoming import Homecoming
 from paude.plans.request import Gift, Wishes, prepare
 from paude.settings import Paths, read
@@ -184,6 +184,7 @@ def plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Plan]:
         "stop": stop.take_down(k, home, keep_volume=False),
         "deny": allow.on_kubernetes(Change(recorded, paths, remove=("host.test",))),
         "credentials refresh": refresh.refresh(Renew(recorded, paths, {}), refresh.BothEnds(recorded, paths, Gift())),
+        "take over": handover.plan_of(k, ready.laptop),
     }
     settled = read(paths, None, {"agent": "shell", "backend": "podman"})
     here = prepare(Wishes(tmp_path / "project", settled), paths, Gift())

@@ -16,7 +16,7 @@ from paude.backends.podman.start import Start as PodmanStart
 from paude.backends.podman.stop import Stop as PodmanStop
 from paude.backends.podman.wall import Change as PodmanChange
 from paude.engine import Node, Plan
-from paude.plans import allow, start, stop
+from paude.plans import allow, handover, start, stop
 from paude.plans.homecoming import Homecoming
 from paude.plans.laptop import Laptop
 from paude.plans.request import Gift, Wishes, prepare
@@ -56,6 +56,13 @@ def denying_here() -> Plan:
 @pytest.fixture(params=[True, False], ids=["kept", "deleted"])
 def stopping(request: pytest.FixtureRequest) -> Plan:
     return stop.take_down(Stop(RECORD, NOWHERE), Homecoming(RECORD, NOWHERE), keep_volume=request.param)
+
+
+def test_a_laptop_syncs_only_what_was_decided_and_only_once_the_gate_knows_it() -> None:
+    plan = handover.plan_of(Stop(RECORD, NOWHERE), Laptop(RECORD, True, NOWHERE))
+    before = {node.name for node in plan.ancestors(plan["first sync"])}
+    assert {"take sync over", "choose what goes out", "write record"} <= before
+    assert "choose what goes out" in {node.name for node in plan.ancestors(plan["take sync over"])}
 
 
 @pytest.fixture

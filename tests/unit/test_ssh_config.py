@@ -38,6 +38,15 @@ def test_each_end_has_its_own_key_host_key_and_port(tmp_path: Path, host: str, k
     assert seen["proxycommand"].split()[-3:-1] == ["one", port]
 
 
+def test_only_a_gate_is_told_which_laptop_it_speaks_with(tmp_path: Path):
+    file = tmp_path / "ssh_config"
+    sessions = [SshSession(name, tmp_path / "s" / name) for name in ("one", "two")]
+    file.write_text(render(paths(tmp_path), sessions, machine="0123456789abcdef@here"))
+    for host, told in {"gate.one.paude": True, "gate.two.paude": True, "one.paude": False, "two.paude": False}.items():
+        out = subprocess.run(["ssh", "-G", "-F", file, host], check=True, capture_output=True, text=True).stdout
+        assert ("setenv PAUDE_LAPTOP=0123456789abcdef@here" in out.splitlines()) == told
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [

@@ -17,6 +17,12 @@ def test_a_session_without_trouble_is_healthy_and_has_nothing_to_say() -> None:
     assert state.message == ""
 
 
+def test_a_sync_that_was_taken_over_says_by_whom_before_anything_else() -> None:
+    state = parse({**WELL, "paused": True}, {"taken_over": "the sync was taken over by there"})
+    assert not state.healthy
+    assert state.message.startswith("the sync was taken over by there; `paude attach s --take-over`")
+
+
 @pytest.mark.parametrize("status", HALTED)
 def test_a_halted_session_says_why_and_what_can_be_done(status: str) -> None:
     state = parse({**WELL, "status": status}, {})

@@ -15,7 +15,7 @@ from paude.cli.verb import Verb
 from paude.errors import PaudeError
 
 if TYPE_CHECKING:
-    from paude.gate.client import Life
+    from paude.gate.client import GateStatus, Life
 
 _SHOWN = (
     "session", "state", "reason", "agent", "workspace", "backend", "namespace", "server", "allowed", "fence", "life",
@@ -73,8 +73,13 @@ async def _facts(name: str | None) -> dict[str, Any]:
     if record.mounted:
         facts["warnings"].append("the agent works on the directory itself (--mount): nothing is held back")
         return facts
-    facts["sync"] = await _sync(record.name)
+    facts["sync"] = await _sync(record.name) if not record.guest else _sync_elsewhere(found.gate)
     return facts
+
+
+def _sync_elsewhere(gate: GateStatus | None) -> dict[str, Any]:
+    owner = gate.sync_owner if gate is not None else None
+    return {"summary": f"with {owner.host}" if owner is not None else "with another laptop", "healthy": False}
 
 
 def _life(life: Life) -> str:

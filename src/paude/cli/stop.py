@@ -48,12 +48,9 @@ def stop(
     async def work() -> None:
         from paude.cli.choose import record_of
         from paude.sessions import records
-        from paude.sessions.records import Record
 
         keep = keep_workspace or (not discard and read(paths, None).values.lifecycle.keep_workspace)
-        chosen = (
-            [record_of(name, paths)] if not every else [r for r in records.load_all(paths) if isinstance(r, Record)]
-        )
+        chosen = [record_of(name, paths)] if not every else records.here(paths)
         dying = [record.name for record in chosen if record.volume == "emptydir"]
         if keep_workspace and dying:
             raise UsageError(f"the volume of {', '.join(dying)} dies with its pod", hint="leave --keep-workspace out")

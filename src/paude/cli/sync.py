@@ -14,7 +14,7 @@ from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
 from paude.cli.ask import agreed
 from paude.cli.verb import Verb
-from paude.errors import PaudeError, UsageError, WorkWouldBeLost
+from paude.errors import NameTaken, PaudeError, UsageError, WorkWouldBeLost
 
 if TYPE_CHECKING:
     from paude.sessions.records import Record
@@ -48,6 +48,9 @@ def with_session(name: str | None, work: Callable[[Paths, Record], Awaitable[Any
         record = record_of(name, paths)
         if record.mounted:
             raise UsageError(f"{record.name} works on {record.workspace} itself (--mount): nothing is synced or held")
+        if record.guest:
+            hint = f"`paude attach {record.name} --take-over` in your copy of its directory makes it this one"
+            raise NameTaken(f"{record.name} is kept in step with another laptop", hint=hint)
         await client.ensure(paths)
         return await work(paths, record)
 
@@ -184,6 +187,9 @@ def resume(
     async def work(paths: Paths, record: Record) -> SyncState:
         from paude.sync import session
 
+        before = await session.state(paths, record.name)
+        if before.taken_over:
+            raise NameTaken(f"{record.name} is kept in step with another laptop", why=before.message)
         await session.resume(paths, record.name)
         found = await session.first_cycle(paths, record.name)
         return await session.allow_deletions(paths, record.name) if delete else found

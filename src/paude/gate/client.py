@@ -63,6 +63,15 @@ class Life:
 
 
 @dataclass(frozen=True)
+class SyncOwner:
+    """The laptop with which the workspace is kept in step: its id, its host's name, since when (ISO 8601)."""
+
+    laptop: str
+    host: str
+    since: str = ""
+
+
+@dataclass(frozen=True)
 class GateStatus:
     """What the gate knows of its session."""
 
@@ -78,6 +87,7 @@ class GateStatus:
     history: bool
     credentials: Renewal | None = None
     life: Life = field(default_factory=Life)
+    sync_owner: SyncOwner | None = None
 
 
 class Gate:
@@ -132,6 +142,10 @@ class Gate:
     async def park(self, reason: str) -> None:
         """Take the agent's leave away."""
         await self._ask(f"park {reason}")
+
+    async def take_over(self, machine: str) -> None:
+        """Make this laptop (as `Machine` writes itself) the owner of the sync; another one's ends at once."""
+        await self._ask(f"take-over {machine}")
 
     async def await_proxy(self, address: str, allowlist: str) -> None:
         """Return when the proxy at `address` lets this pod in and says that it serves the list of that digest."""
@@ -195,7 +209,15 @@ def _status(result: Result) -> GateStatus:
         history=bool(answer.get("history")),
         credentials=_renewal(answer.get("credentials") or {}),
         life=_life(answer.get("life")),
+        sync_owner=_owner(answer.get("sync_owner")),
     )
+
+
+def _owner(answer: object) -> SyncOwner | None:
+    if not isinstance(answer, dict) or not answer.get("laptop"):
+        return None
+    laptop, host, since = (clean(str(answer.get(key) or "")) for key in ("laptop", "host", "since"))
+    return SyncOwner(laptop, host, since)
 
 
 def _renewal(answer: Mapping[str, Any]) -> Renewal | None:

@@ -37,11 +37,12 @@ async def open_shell(name: str, paths: Paths, *, clipboard: bool = False) -> Att
     where = urlsplit(record.server)
     async with in_cluster(record, paths) as cluster:
         link = senses(where.hostname or "", where.port or 443)
-        return await _shown(name, paths, pinned_to(cluster, record.pod), link=link, clipboard=clipboard)
+        way, news = pinned_to(cluster, record.pod), not record.guest
+        return await _shown(name, paths, way, link=link, clipboard=clipboard, news=news)
 
 
 async def _shown(
-    name: str, paths: Paths, dialer: Dialer, *, clipboard: bool, link: Senses | None = None
+    name: str, paths: Paths, dialer: Dialer, *, clipboard: bool, link: Senses | None = None, news: bool = True
 ) -> AttachResult:
     async with ahead(dialer, AGENT_PORT) as way:
         # Beside the dial, which takes about as long.
@@ -49,4 +50,4 @@ async def _shown(
         from paude.plans.terminal import show
         from paude.ssh.terminal import Terminal
 
-        return await show(name, paths, way, Terminal(), senses=link, clipboard=clipboard, news=True)
+        return await show(name, paths, way, Terminal(), senses=link, clipboard=clipboard, news=news)

@@ -55,7 +55,7 @@ def judge(record: Record, seen: Seen, now: datetime, older_than_s: float | None)
 
 
 async def survey(paths: Paths, *, older_than_s: float | None = None, but: Iterable[str] = ()) -> Survey:
-    """Look at every session of this machine except `but`, all at once."""
+    """Look at every session of this machine except `but`, all at once; those of other laptops are theirs to end."""
     found = Survey()
     spared = set(but)
 
@@ -74,8 +74,8 @@ async def survey(paths: Paths, *, older_than_s: float | None = None, but: Iterab
             found.stale.append(stale)
 
     async with anyio.create_task_group() as tasks:
-        for record in records.load_all(paths):
-            if isinstance(record, Record) and record.name not in spared:
+        for record in records.here(paths):
+            if record.name not in spared:
                 tasks.start_soon(look, record)
     found.stale.sort(key=lambda one: one.record.name)
     return found

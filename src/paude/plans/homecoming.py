@@ -9,11 +9,12 @@ import anyio
 
 from paude import report
 from paude.backends.base import Reachable
-from paude.errors import PaudeError
+from paude.errors import NameTaken, PaudeError
 from paude.gate.client import Gate
 from paude.gate.connect import gate_of
 from paude.gate.heads import heads
 from paude.gate.workspace import Workspace
+from paude.plans.owner import refuse_elsewhere
 from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths
@@ -82,12 +83,19 @@ class Homecoming:
         return Losses((f"commits of the agent could not be fetched, {absent[0][:12]} among them: {why}",))
 
     async def park_agent(self, pod: Reachable | None) -> None:
-        """End the agent, so that nothing changes any more; the gate goes on."""
+        """End the agent, so that nothing changes any more; the gate goes on.
+
+        Raises NameTaken when another laptop keeps the files in step: they could not be brought home here.
+        """
         if pod is None:
             return
         try:
             async with gate_of(pod, self.record.name, self.paths) as connection:
-                await Gate(connection).park("stopped by its owner")
+                gate = Gate(connection)
+                refuse_elsewhere(await gate.status(), self.record.name, self.paths)
+                await gate.park("stopped by its owner")
+        except NameTaken:
+            raise
         except PaudeError as error:
             report.line(f"the agent could not be parked: {error}")
 

@@ -18,10 +18,13 @@ import anyio.to_thread
 
 from paude import report
 from paude.backends.base import Located, Reachable
+from paude.errors import NotFound
 from paude.gate.client import Gate
 from paude.gate.connect import gate_of
 from paude.images.reference import Pushed
+from paude.plans.owner import refuse_elsewhere
 from paude.sessions import records
+from paude.sessions.machine import this_machine
 from paude.sessions.records import Record
 from paude.settings import Paths
 from paude.ssh import session_keys, ssh_config
@@ -165,8 +168,13 @@ class Laptop:
             await gate.send_history(await anyio.Path(bundle).read_bytes())
 
     async def seed(self, gate: Gate, outgoing: Outgoing) -> Seeded:
-        """The first content, as one stream; a volume that has been seeded keeps what it has."""
-        if (await gate.status()).seeded:
+        """The first content, as one stream; a volume that has been seeded keeps what it has.
+
+        Raises NameTaken when another laptop keeps it in step.
+        """
+        status = await gate.status()
+        refuse_elsewhere(status, self.name, self.paths)
+        if status.seeded:
             report.line("the workspace in the pod is kept")
             return Seeded(now=False)
         size = await selection.measure(self._workspace, outgoing)
@@ -174,6 +182,13 @@ class Laptop:
         await gate.seed(seed.tar_stream(self._workspace, outgoing, size, self.limits.bytes_per_second))
         estimate.remember(self.paths, size.bytes, time.monotonic() - began)
         return Seeded(now=True)
+
+    async def take_sync_over(self, gate: Gate) -> Seeded:
+        """Make this laptop the one that keeps the workspace in step; another one's sync ends. Raises NotFound."""
+        if not (await gate.status()).seeded:
+            raise NotFound(f"{self.name} has no files yet", hint="wait until its start is done")
+        await gate.take_over(str(this_machine(self.paths)))
+        return Seeded(now=False)
 
     @asynccontextmanager
     async def define_sync(self, outgoing: Outgoing) -> AsyncIterator[None]:
@@ -183,7 +198,9 @@ class Laptop:
             yield
         except BaseException:
             with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S):
-                await session.terminate(self.paths, self.name)
+                # What a session that was there before remembers of both sides would be missed: changes of one side
+                # that the other has not seen yet would become conflicts.
+                await (session.terminate if self.fresh else session.pause)(self.paths, self.name)
             raise
 
     async def _define_sync(self, outgoing: Outgoing, *, fresh: bool) -> None:
@@ -193,6 +210,7 @@ class Laptop:
         """It connects and goes once around: from here on both sides are in step."""
         if seeded.now and not self.fresh:  # a volume that is new under a name that is not
             await self._define_sync(outgoing, fresh=True)
+        await session.released(self.paths, self.name)
         await session.resume(self.paths, self.name)
         await session.first_cycle(self.paths, self.name)
 

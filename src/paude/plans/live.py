@@ -18,6 +18,8 @@ import anyio.to_thread
 from anyio.abc import ByteStream, TaskGroup
 
 from paude.errors import PaudeError
+from paude.gate.client import Gate
+from paude.plans.owner import elsewhere
 from paude.plans.reach import connected_by, stream_to
 from paude.sessions import records
 from paude.sessions.records import Record
@@ -36,6 +38,7 @@ LAST_PAUSE_S = 15.0
 # A sync that has only just been cut connects by itself; after a second failure it would wait for 15 s.
 PATIENCE_S = 0.5
 ONE_TRY_S = 90.0
+_DOWN = ("disconnected", "connecting-beta")
 _log = logging.getLogger(__name__)
 
 Reach = Callable[[str, int], AbstractAsyncContextManager[ByteStream]]
@@ -76,9 +79,13 @@ class _Session:
 
     def told(self, state: SyncState) -> None:
         """The sync stands so."""
-        if state.status == "disconnected" != self._status:
+        was_down, self._status = self._down, state.status
+        if self._down and not was_down:
             self._cut.set()
-        self._status = state.status
+
+    @property
+    def _down(self) -> bool:
+        return self._status in _DOWN
 
     async def _run(self) -> None:
         with self.scope:
@@ -165,20 +172,26 @@ class _Session:
             await self._cut.wait()
             self._cut = anyio.Event()
             await anyio.sleep(PATIENCE_S)
-            backoff = Backoff(last=4.0)
-            while self._status == "disconnected":
+            backoff = Backoff()
+            while self._down:
                 with suppress(PaudeError, OSError, TimeoutError, anyio.EndOfStream, anyio.BrokenResourceError):
                     await self._wake_once()
-                    break
                 await backoff.wait()
 
     async def _wake_once(self) -> None:
-        """A pod that speaks is a reason to connect now; without it the command would wait and keep others waiting."""
-        async with self._live.reach(self._name, GATE_PORT) as stream:
-            await stream.receive()
-        if self._status == "disconnected":
-            _log.info("%s: the way is back, the sync is woken", self._name)
-            await session.resume(self._live.paths, self._name)
+        """A gate that answers is a reason to connect now, or to stop: it lets in the laptop that owns the sync."""
+        paths, name = self._live.paths, self._name
+        async with (
+            self._live.reach(name, GATE_PORT) as stream,
+            connected_by(stream, paths, name, GATE_PORT) as gate,
+        ):
+            why = elsewhere(await Gate(gate).status(), paths)
+        if why:
+            _log.warning("%s: %s", name, why)
+            await session.taken_over(paths, name, why)
+        elif self._status == "disconnected":
+            _log.info("%s: the way is back, the sync is woken", name)
+            await session.resume(paths, name)
 
 
 async def bring_home(paths: Paths, name: str) -> bool:

@@ -95,7 +95,7 @@ def _still_so(prepared: Prepared) -> Record | None:
             raise NotFound(f"the session {laptop.name} was ended meanwhile", hint="`paude start` again makes another")
         return None
     for record in records.load_all(laptop.paths):
-        if not isinstance(record, Record):
+        if not isinstance(record, Record) or (record.guest and record.name != laptop.name):
             continue
         if prepared.stale is not None and record.uid == prepared.stale.uid and not record.committed:
             found = record
@@ -118,11 +118,18 @@ async def stop_session(
 ) -> tuple[str, ...]:
     """Stop; gives what would have been lost with the volume, which is kept then.
 
-    Raises WorkWouldBeLost where it cannot be kept.
+    Raises WorkWouldBeLost where it cannot be kept, NameTaken where another laptop would have to bring the work home.
     """
     losses: tuple[str, ...] = ()
-    if record.committed and not discard and not record.mounted:
+    if record.guest and not discard and await _still_there(record, paths):
+        raise NameTaken(
+            f"{record.name} is kept in step with another laptop",
+            hint=f"stop it there, or `paude attach {record.name} --take-over` here first; --discard deletes it",
+        )
+    if record.committed and not (discard or record.mounted or record.guest):
         losses = await _bring_home(record, paths, display, limit_s)
+        if losses and record.backend != PODMAN and not await _still_there(record, paths):
+            losses = ()  # another laptop has ended it, and what there was is there
     if record.volume == "emptydir":
         keep_volume = False
         if losses:
@@ -133,6 +140,12 @@ async def stop_session(
             )
     await take_down(record, paths, display, keep_volume=keep_volume or bool(losses), limit_s=limit_s)
     return losses
+
+
+async def _still_there(record: Record, paths: Paths) -> bool:
+    from paude.backends.kubernetes import shared
+
+    return await shared.still_there(record, paths)
 
 
 async def _bring_home(record: Record, paths: Paths, display: OpenDisplay, limit_s: float) -> tuple[str, ...]:

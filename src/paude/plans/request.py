@@ -189,6 +189,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
         create_namespace=wishes.create_namespace,
         egress_firewall=settings.egress.firewall,
         resumes=resumed,
+        remembered=records.portable(record),
     )
     return Prepared(on_cluster, laptop, stale)
 
@@ -376,18 +377,20 @@ def owner() -> str:
 
 def _known(wishes: Wishes, workspace: Path, paths: Paths) -> Record | None:
     """The record that this start goes on with: that of the name, else that of the workspace."""
-    _check_neighbours(workspace, paths)
+    check_neighbours(workspace, paths)
     if wishes.name is not None:
         record = records.load(paths, wishes.name)
         if isinstance(record, Unreadable):
             raise record.error()
+        if record is not None and record.guest:
+            raise _of_another_laptop(record)
         if record is not None and record.workspace != str(workspace):
             raise NameTaken(
                 f"the session {record.name} works on {record.workspace}", hint="choose another --name for this one"
             )
         if record is not None:
             return record
-    of_workspace = [r for r in records.load_all(paths) if isinstance(r, Record) and r.workspace == str(workspace)]
+    of_workspace = [r for r in records.here(paths) if r.workspace == str(workspace)]
     if not of_workspace:
         return None
     if wishes.name is not None:
@@ -400,11 +403,16 @@ def _known(wishes: Wishes, workspace: Path, paths: Paths) -> Record | None:
     return max(of_workspace, key=lambda r: r.created)
 
 
-def _check_neighbours(workspace: Path, paths: Paths) -> None:
+def _of_another_laptop(record: Record) -> NameTaken:
+    return NameTaken(
+        f"the session {record.name} is kept in step with another laptop",
+        hint=f"`paude attach {record.name} --take-over` in your copy of its directory continues it here",
+    )
+
+
+def check_neighbours(workspace: Path, paths: Paths) -> None:
     """Two sessions must not share files: what one agent writes would reach the other by way of the laptop."""
-    for record in records.load_all(paths):
-        if not isinstance(record, Record):
-            continue
+    for record in records.here(paths):
         other = Path(record.workspace)
         if other in workspace.parents or workspace in other.parents:
             raise NameTaken(

@@ -27,6 +27,7 @@ from paude.settings import Paths
 SCHEMA = 1
 _LARGEST = 256 * 1024
 _FILE = "record.json"
+_OF_ONE_MACHINE = {"server", "namespace", "user", "kubeconfig", "committed", "guest"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Record:
     `expires` (UTC in ISO 8601) is when what the agent works with ends to be good; empty when it does not.
     `mounted`: the agent works on the developer's directory itself, and nothing is synced.
     `committed` is False while a start is under way (or was killed): such a session is cleaned up, not resumed.
+    `guest`: it was started on another machine, whose directory `workspace` is; this one has the keys and no more.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Record:
     committed: bool = False
     mounted: bool = False
     expires: str = ""
+    guest: bool = False
     schema: int = SCHEMA
 
     @property
@@ -115,6 +118,21 @@ def save(paths: Paths, record: Record) -> None:
         raise SettingsError(f"the record of session {record.name} cannot be written", why=str(exc)) from exc
 
 
+def portable(record: Record) -> bytes:
+    """The record as other machines of the user may read it: without where this one found the session."""
+    facts = dataclasses.asdict(record)
+    return json.dumps({key: value for key, value in facts.items() if key not in _OF_ONE_MACHINE}).encode()
+
+
+def of_another_machine(name: str, data: bytes) -> Record:
+    """What `portable` made, as the record of a guest. Raises SettingsError when it cannot be used."""
+    found = _parse(name, Path(f"the Secret of session {name}"), data)
+    if isinstance(found, Unreadable):
+        hint = "update paude" if found.newer else "`paude start`, where the session was started, writes it anew"
+        raise SettingsError(f"what the cluster keeps of session {name} cannot be used", why=found.why, hint=hint)
+    return dataclasses.replace(found, guest=True, committed=True)
+
+
 def load(paths: Paths, name: str) -> Record | Unreadable | None:
     """The record of `name`; None when this machine has none. Raises UsageError for what cannot be a name."""
     path = file_of(paths, name)
@@ -135,6 +153,11 @@ def load_all(paths: Paths) -> list[Record | Unreadable]:
     except OSError:
         return []
     return [found for name in names if (found := _load_quietly(paths, name)) is not None]
+
+
+def here(paths: Paths) -> list[Record]:
+    """The records that can be read of the sessions whose workspace is on this machine."""
+    return [found for found in load_all(paths) if isinstance(found, Record) and not found.guest]
 
 
 def names_of(paths: Paths) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,15 @@ class SessionKeys:
         """The files of the agent's Secret."""
         return _secret(self.agent_host, self.agent_client, "restrict,pty,port-forwarding")
 
+    def laptop_secret(self) -> dict[str, bytes]:
+        """The files with which another laptop of the user can be one end; no pod mounts them."""
+        pairs = zip(_FILES, (self.gate_host, self.gate_client, self.agent_host, self.agent_client), strict=True)
+        files = {}
+        for file, pair in pairs:
+            files[file] = pair.private_openssh.encode()
+            files[f"{file}.pub"] = f"{pair.public_openssh}\n".encode()
+        return files
+
 
 _FILES = ("host_gate", "id_gate", "host_agent", "id_agent")
 
@@ -49,11 +59,25 @@ def write_known_hosts(directory: Path, name: str, made: SessionKeys) -> None:
     (directory / "known_hosts").write_text(text)
 
 
+def restore(directory: Path, name: str, files: Mapping[str, bytes]) -> None:
+    """Put what `laptop_secret` gave into the session's directory on this machine. Raises SettingsError."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in (*_FILES, *(f"{file}.pub" for file in _FILES)):
+            (directory / file).touch(mode=0o600)
+            (directory / file).write_bytes(files[file])
+    except KeyError as exc:
+        raise SettingsError(f"what the cluster keeps of session {name} is not whole", why=f"no {exc.args[0]}") from exc
+    except OSError as exc:
+        raise SettingsError("the session's keys cannot be stored", why=str(exc)) from exc
+    write_known_hosts(directory, name, load(directory))
+
+
 def load(directory: Path) -> SessionKeys:
-    """The keys of a session that was started on this machine. Raises SettingsError when they are not all there."""
+    """The keys of a session, as this machine has them. Raises SettingsError when they are not all there."""
     found = [_load(directory, file) for file in _FILES]
     if None in found:
-        raise SettingsError("this machine does not have the session's keys", hint="attach from where it was started")
+        raise SettingsError("this machine does not have the session's keys", hint="`paude attach NAME` fetches them")
     return SessionKeys(*(pair for pair in found if pair is not None))
 
 

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paude.errors import SettingsError
+from paude.sessions.machine import this_machine
 from paude.settings import Paths
 
 GATE_PORT = 2222
 AGENT_PORT = 2223
 USER = "paude"
+LAPTOP_VARIABLE = "PAUDE_LAPTOP"  # the gate's sshd takes this one and no other
 HELPER = Path(__file__).with_name("fdpass.py")
 
 # aes128-gcm first: with AES instructions it costs a third less than chacha20, which OpenSSH would prefer.
@@ -77,10 +79,10 @@ def known_hosts(name: str, *, gate: str, agent: str) -> str:
     return "".join(f"{alias} {_bare(key)}\n" for alias, key in ((gate_alias(name), gate), (agent_alias(name), agent)))
 
 
-def render(paths: Paths, sessions: Iterable[SshSession], *, python: str = sys.executable) -> str:
-    """The whole file."""
+def render(paths: Paths, sessions: Iterable[SshSession], *, machine: str = "", python: str = sys.executable) -> str:
+    """The whole file; `machine` is what a gate is told of which laptop it speaks with."""
     head = "# Written by paude, and written anew whenever a session comes or goes.\n"
-    return head + "".join(_blocks(paths, one, python) for one in sorted(sessions, key=lambda s: s.name))
+    return head + "".join(_blocks(paths, one, machine, python) for one in sorted(sessions, key=lambda s: s.name))
 
 
 def write(paths: Paths, names: Iterable[str]) -> Path:
@@ -88,19 +90,18 @@ def write(paths: Paths, names: Iterable[str]) -> Path:
     file = paths.state / "ssh_config"
     try:
         with tempfile.NamedTemporaryFile("w", dir=paths.state, delete=False) as fresh:
-            fresh.write(render(paths, (SshSession(name, paths.session(name)) for name in names)))
+            sessions = (SshSession(name, paths.session(name)) for name in names)
+            fresh.write(render(paths, sessions, machine=str(this_machine(paths))))
         os.replace(fresh.name, file)
     except OSError as exc:
         raise SettingsError(f"{file} cannot be written", why=str(exc)) from exc
     return file
 
 
-def _blocks(paths: Paths, session: SshSession, python: str) -> str:
-    ends = (
-        (agent_alias(session.name), "id_agent", AGENT_PORT),
-        (gate_alias(session.name), "id_gate", GATE_PORT),
-    )
-    return "".join(_block(paths, session, python, *end) for end in ends)
+def _blocks(paths: Paths, session: SshSession, machine: str, python: str) -> str:
+    agent = _block(paths, session, python, agent_alias(session.name), "id_agent", AGENT_PORT)
+    gate = _block(paths, session, python, gate_alias(session.name), "id_gate", GATE_PORT)
+    return agent + gate + (f"  SetEnv {LAPTOP_VARIABLE}={machine}\n" if machine else "")
 
 
 def _block(paths: Paths, session: SshSession, python: str, alias: str, key: str, port: int) -> str:

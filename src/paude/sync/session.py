@@ -29,6 +29,7 @@ from paude.sync.state import HALTED, SyncState, parse, parse_list
 
 POD_WORKSPACE = "/vol/workspace"
 _NET_S = 120
+_TAKEN = "taken_over"
 _AS_JSON = ("--template", "{{json .}}\n")
 
 
@@ -255,8 +256,9 @@ async def terminate(paths: Paths, name: str) -> None:
     if found is None:
         return
     await daemon.command(paths, "sync", "terminate", _session(name))
+    await released(paths, name)
     for kind in ("reports", "limits", "allowed"):
-        await anyio.to_thread.run_sync(lambda file: file.unlink(missing_ok=True), _file(paths, kind, found))
+        await anyio.to_thread.run_sync(_remove, _file(paths, kind, found))
 
 
 def _reason(exc: CommandFailed) -> str:
@@ -282,6 +284,15 @@ def _file(paths: Paths, kind: str, one: dict[str, Any]) -> Path:
     return paths.sync / kind / f"{one.get('identifier')}.json"
 
 
+def _taken(paths: Paths, name: str) -> Path:
+    """Who has the sync of a session instead of this laptop; the daemon does not read it."""
+    return paths.sync / "taken" / f"{name}.json"
+
+
+def _remove(file: Path) -> None:
+    file.unlink(missing_ok=True)
+
+
 def _write(file: Path, text: str) -> None:
     file.parent.mkdir(mode=0o700, exist_ok=True)
     fresh = file.with_suffix(".new")
@@ -289,8 +300,22 @@ def _write(file: Path, text: str) -> None:
     fresh.replace(file)
 
 
+async def taken_over(paths: Paths, name: str, told: str) -> None:
+    """Stop syncing because another laptop does so now, of which `told` tells."""
+    await anyio.to_thread.run_sync(_write, _taken(paths, name), json.dumps({_TAKEN: told}))
+    await pause(paths, name)
+
+
+async def released(paths: Paths, name: str) -> None:
+    """Forget that another laptop had the sync."""
+    await anyio.to_thread.run_sync(_remove, _taken(paths, name))
+
+
 async def _with_report(paths: Paths, one: dict[str, Any]) -> SyncState:
-    return parse(one, await anyio.to_thread.run_sync(_read, _file(paths, "reports", one)))
+    name = str((one.get("labels") or {}).get("paude", ""))
+    files = (_file(paths, "reports", one), _taken(paths, name))
+    report, taken = [await anyio.to_thread.run_sync(_read, file) for file in files]
+    return parse(one, {**report, _TAKEN: taken.get(_TAKEN)})
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -28,6 +28,7 @@ HALTED = {
     ),
 }
 FENCE_CHOICE = "switch to the same branch on both sides (in the pod: `paude exec -- git switch BRANCH`)"
+TAKE_BACK = "`paude attach {name} --take-over` takes it back"
 DELETION_CHOICES = "`paude sync reset` brings them back, `paude sync resume --delete` removes them on both sides"
 # What mutagen says when a limit is met, and what that means to the user.
 _LIMITS = (
@@ -108,7 +109,10 @@ class Staging:
 
 @dataclass(frozen=True)
 class SyncState:
-    """How the sync of one session stands. `healthy` means: changes arrive, now, both ways."""
+    """How the sync of one session stands. `healthy` means: changes arrive, now, both ways.
+
+    `taken_over` says which laptop the sync belongs to now, when that is another one.
+    """
 
     name: str
     status: str
@@ -130,6 +134,7 @@ class SyncState:
     flagged: tuple[Flagged, ...] = ()
     locked: tuple[str, ...] = ()
     """The ends (laptop, pod) whose git index has a lock that nobody takes away: files travel, branches wait."""
+    taken_over: str = ""
 
     @property
     def halted(self) -> bool:
@@ -160,6 +165,7 @@ class SyncState:
     def _messages(self) -> tuple[str, ...]:
         halted, choices = HALTED.get(self.status, ("", ""))
         return (
+            f"{self.taken_over}; {TAKE_BACK.format(name=self.name)}" if self.taken_over else "",
             f"sync has stopped: {halted}; {choices}" if halted else "",
             "sync is paused: `paude sync resume`" if self.paused else "",
             ""
@@ -215,6 +221,7 @@ def parse(one: Mapping[str, Any], report: Mapping[str, Any]) -> SyncState:
         brakes=tuple(_brake(b) for b in report.get("brakes") or ()),
         flagged=tuple(_flagged(f) for f in report.get("flagged") or ()),
         locked=tuple(str(end) for end in report.get("locked") or ()),
+        taken_over=clean(str(report.get("taken_over") or "")),
     )
 
 

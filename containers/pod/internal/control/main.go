@@ -41,6 +41,8 @@ func verb(name string, arguments []string) int {
 		return tell(name, strings.Join(arguments, " "))
 	case name == "verify" && len(arguments) < 2:
 		return verify(strings.Join(arguments, ""))
+	case name == "take-over" && len(arguments) == 1:
+		return tell(name, arguments[0])
 	case name == "await-proxy" && len(arguments) == 2:
 		return awaitProxy(arguments[0], arguments[1])
 	case name == "await-shut" && len(arguments) == 1:

@@ -85,6 +85,10 @@ func (s *State) do(ctx context.Context, request Request) Reply {
 		err = s.Park(request.Text)
 	case "credentials":
 		_, _, err = s.keeper.Token(ctx)
+	case "sync":
+		return s.maySync(request.Text)
+	case "take-over":
+		err = s.TakeOver(request.Text)
 	case "release":
 		return s.releaseAndWait(ctx)
 	case "verify":

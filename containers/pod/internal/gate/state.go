@@ -32,6 +32,7 @@ type Status struct {
 	// Credentials are those that only the gate has.
 	Credentials metadata.Standing `json:"credentials"`
 	Life        Life              `json:"life"`
+	SyncOwner   *Owner            `json:"sync_owner,omitempty"`
 }
 
 // Space is the room on the volume in bytes.
@@ -56,6 +57,7 @@ type State struct {
 	life     life.Judge
 	traffic  life.Meter
 	look     chan struct{} // asks for a round of the fence before its time
+	owner    *Owner
 }
 
 // So many pairs in a row that prove nothing, in an agent's pod that has leave, are taken for an attempt to hide a way out.
@@ -73,6 +75,7 @@ func newState(keeper *metadata.Keeper) *State {
 		changed:  make(chan struct{}),
 		look:     make(chan struct{}, 1),
 		keeper:   keeper,
+		owner:    readOwner(),
 	}
 	ready, known := mark.Read(paths.ImageReadyMark)
 	if known && ready == state.image {
@@ -262,7 +265,7 @@ func (s *State) Status() Status {
 		Session: s.session, UID: uid, Seeded: s.seeded, Released: s.released,
 		Leave: lease.Holds(), ImageReady: mark.Exists(paths.ImageReady), Parked: parked,
 		Fence: s.verdict, Volume: space(), History: mark.Exists(paths.Bundle), Credentials: credentials,
-		Life: s.lifeSoFar(),
+		Life: s.lifeSoFar(), SyncOwner: s.owner,
 	}
 }
 

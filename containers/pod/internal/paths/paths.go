@@ -19,6 +19,7 @@ const (
 	Seeding        = GateData + "/seeding"
 	Released       = GateData + "/released"
 	ImageReadyMark = GateData + "/image-ready"
+	SyncOwner      = GateData + "/sync-owner"
 	MutagenData    = GateData + "/mutagen"
 	Aside          = GateData + "/aside"
 

@@ -123,7 +123,8 @@ def volume_claim(identity: Identity, storage: str, storage_class: str | None) ->
 def secret(identity: Identity, part: str, data: Mapping[str, bytes], owner: Object, kind: str = "Opaque") -> Object:
     """A Secret of the session: `gate` and `agent` hold ssh keys, `credentials` what the agent works with.
 
-    `kept` holds what the gate makes that of, and only the gate mounts it.
+    `kept` holds what the gate makes that of, and only the gate mounts it; `laptop` what another laptop needs, and
+    no pod mounts it.
     """
     return {
         "apiVersion": "v1",

@@ -83,6 +83,8 @@ class Request:
     create_namespace: bool = False
     egress_firewall: bool = False
     resumes: Record | None = None
+    remembered: bytes = field(default=b"", repr=False)
+    """The record, for the user's other laptops."""
 
     @property
     def serves(self) -> str:
@@ -100,8 +102,12 @@ class Request:
         }
 
     def secrets(self, keys: SessionKeys, anchor: Object) -> list[Object]:
-        """The Secrets of the session: the ssh keys of both ends, and what each works with."""
+        """The Secrets of the session: the ssh keys of both ends, and what each works with.
+
+        `laptop` is for the user's other laptops: no pod mounts it.
+        """
         contents = {"gate": keys.gate_secret(), "agent": keys.agent_secret()}
+        contents["laptop"] = {**keys.laptop_secret(), "record.json": self.remembered}
         given = {"credentials": self.credentials, "kept": self.kept}
         contents |= {part: dict(data) for part, data in given.items() if data}
         return [manifests.secret(self.identity, part, data, anchor) for part, data in contents.items()]

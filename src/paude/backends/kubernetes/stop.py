@@ -17,7 +17,7 @@ from paude.backends.kubernetes.cluster import Cluster
 from paude.backends.kubernetes.manifests import Identity
 from paude.backends.kubernetes.pods import Pod
 from paude.backends.kubernetes.recorded import connected
-from paude.errors import Leftover, PaudeError
+from paude.errors import Leftover, NotFound, PaudeError
 from paude.sessions.records import Record
 from paude.settings import Paths
 
@@ -48,6 +48,14 @@ class Stop:
         """The session's pod, if its gate runs."""
         return await pods.running(cluster, self.record)
 
+    async def running_pod(self, cluster: Cluster) -> Pod:
+        """The session's pod. Raises NotFound when its gate does not run."""
+        pod = await self.find_pod(cluster)
+        if pod is None:
+            hint = "`paude start`, where the session was started, brings it back"
+            raise NotFound(f"the pod of {self.record.name} does not run", hint=hint)
+        return pod
+
     async def delete_pod(self, cluster: Cluster) -> None:
         """End the agent, with its normal grace, and see that the pod is gone."""
         name = manifests.resource_name(self.record.name)
@@ -65,7 +73,7 @@ class Stop:
     async def delete_secrets(self, cluster: Cluster) -> None:
         """Keys and credentials die with the session."""
         async with anyio.create_task_group() as tasks:
-            for part in ("gate", "agent", "credentials", "kept", "pull"):
+            for part in ("gate", "agent", "laptop", "credentials", "kept", "pull"):
                 tasks.start_soon(self._remove, cluster, "Secret", part)
 
     async def delete_proxy(self, cluster: Cluster) -> None:
