@@ -118,9 +118,11 @@ def test_a_branch_stays_while_its_commits_touch_what_is_held(session: Session, p
 
 
 def test_commits_on_both_sides_wait_for_the_developer(session: Session) -> None:
+    # What is staged there keeps the commit from here off the agent's branch until the agent has made its own.
+    session.laptop.inside(session.name, "echo theirs > theirs && git add theirs")
     git(session.workspace, "commit", "-q", "--allow-empty", "-m", "mine")
     mine = session.branch()
-    made = session.commits("echo theirs > theirs")
+    made = session.commits("true")
     session.waits(made)
     told = eventually(
         lambda: "went on" in (text := session.laptop.paude("sync", "status", session.name).stdout) and text
