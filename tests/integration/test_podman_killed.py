@@ -108,7 +108,8 @@ def test_nothing_is_left_of_a_start_in_which_something_was_killed(laptop: Laptop
     before = things("kill-")
     name = f"kill-{victim[:3]}-{step.replace(' ', '-')}"
     code, said = killed_at(laptop, laptop.workspace(name), name, step, victim)
-    assert code in (0, 1, 4, 5, 255, -signal.SIGKILL), said
+    assert code >= 0 or victim == "paude", said
+    assert "Traceback" not in said
     laptop.paude("stop", name, "--discard", code=None)
     assert things("kill-") == before
     assert name not in str(laptop.records())
