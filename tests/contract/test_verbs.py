@@ -145,6 +145,16 @@ def test_what_one_side_deleted_comes_back_when_the_sync_begins_anew(session: Ses
     assert (session.workspace / "gone").read_text() == "here\n"
 
 
+@pytest.mark.verbs("sync include")
+def test_a_path_that_stays_at_home_travels_by_command(session: Session) -> None:
+    (session.workspace / ".tox").mkdir()
+    (session.workspace / ".tox/made").write_text("here\n")
+    session.json("sync", "flush", session.name)
+    assert session.inside("ls -A .tox 2>&1 || true") == "ls: cannot access '.tox': No such file or directory"
+    session.place.laptop.paude("sync", "include", ".tox", "--session", session.name)
+    assert session.inside("cat .tox/made") == "here"
+
+
 @pytest.mark.verbs("review")
 def test_what_this_machine_would_obey_comes_over_only_by_hand(session: Session) -> None:
     session.inside("echo 'use flake' > .envrc")
