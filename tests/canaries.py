@@ -7,10 +7,11 @@ import json
 import re
 import secrets
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from laptop import Admin, Laptop
 from world.client import Seen, World
@@ -126,20 +127,32 @@ class Planted:
     def check(self, admin: Admin) -> None:
         """Raise AssertionError when any of it has got anywhere."""
         arguments, inside = processes()
-        objects = admin("get", KINDS, "-l", "app.kubernetes.io/managed-by=paude", "-o", "json").encode()
+        objects = json.loads(admin("get", KINDS, "-l", "app.kubernetes.io/managed-by=paude", "-o", "json"))["items"]
         words = ("logs", "-l", "app.kubernetes.io/managed-by=paude", "--all-containers", "--tail=-1")
         logs = admin(*words, "--max-log-requests=100", check=False).encode()
         places = {
             "what arrived in the internet": [sinks(self.before, World().seen())],
             "arguments": arguments,
             "environments in containers": inside,
-            "objects": [objects],
+            "objects": [json.dumps(one).encode() for one in objects],
             "logs": [logs],
         }
         kept = self.laptop.state / "paude/sessions"
         keys = [file.read_text().splitlines()[2] for name in ("id_gate", "id_agent") for file in kept.glob(f"*/{name}")]
-        for canary in (self.environment, self.login, *keys):
-            held = [name for name, texts in places.items() if any(found(canary, text) for text in texts)]
-            assert not held, f"a canary is in {held}"
+        for canary in (self.environment, self.login):
+            _assert_nowhere(canary, places)
+        # The keys of a session are kept for its user's other laptops, in a Secret that no pod mounts, and nowhere else.
+        places["objects"] = [json.dumps(one).encode() for one in objects if not _for_other_laptops(one)]
+        for canary in keys:
+            _assert_nowhere(canary, places)
         written = [path for path, data in files_below(self.laptop.state) if found(self.environment, data)]
         assert not written, f"a canary is in {written}"
+
+
+def _for_other_laptops(one: dict[str, Any]) -> bool:
+    return one["kind"] == "Secret" and one["metadata"]["name"].endswith("-laptop")
+
+
+def _assert_nowhere(canary: str, places: Mapping[str, Iterable[bytes]]) -> None:
+    held = [name for name, texts in places.items() if any(found(canary, text) for text in texts)]
+    assert not held, f"a canary is in {held}"
