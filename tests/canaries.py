@@ -21,7 +21,7 @@ VARIABLE = "CANARY_API_KEY"
 _MOST = 1 << 20
 # How gzip and zlib begin (RFC 1952, 1950), as they are, as base64 and as hex.
 _PACKED = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]")
-_AS_BASE64 = re.compile(rb"(?:H4sI|eAE|eF4|eJw|eNo)[A-Za-z0-9+/_-]{12,}")
+_AS_BASE64 = re.compile(rb"(?:H4sI|eA[E-H]|eF[4-7]|eJ[w-z]|eN[o-r])[A-Za-z0-9+/_-]{12,}")
 _AS_HEX = re.compile(rb"(?:1f8b08|7801|785e|789c|78da)(?:[0-9a-f]{2}){8,}", re.IGNORECASE)
 
 
