@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import ByteStream, TaskGroup
 
-from paude.errors import PaudeError
+from paude.errors import ConnectionLost, PaudeError
 from paude.gate.client import Gate
 from paude.plans.owner import elsewhere
 from paude.plans.reach import connected_by, stream_to
@@ -181,17 +181,25 @@ class _Session:
     async def _wake_once(self) -> None:
         """A gate that answers is a reason to connect now, or to stop: it lets in the laptop that owns the sync."""
         paths, name = self._live.paths, self._name
-        async with (
-            self._live.reach(name, GATE_PORT) as stream,
-            connected_by(stream, paths, name, GATE_PORT) as gate,
-        ):
-            why = elsewhere(await Gate(gate).status(), paths)
+        async with self._live.reach(name, GATE_PORT) as stream:
+            why = await self._taken_over(stream)
         if why:
             _log.warning("%s: %s", name, why)
             await session.taken_over(paths, name, why)
         elif self._status == "disconnected":
             _log.info("%s: the way is back, the sync is woken", name)
             await session.resume(paths, name)
+
+    async def _taken_over(self, stream: ByteStream) -> str:
+        """Which other laptop owns the sync, if one does. A gate that cannot say still refuses all others."""
+        try:
+            async with connected_by(stream, self._live.paths, self._name, GATE_PORT) as gate:
+                return elsewhere(await Gate(gate).status(), self._live.paths)
+        except ConnectionLost:
+            raise
+        except PaudeError as error:
+            _log.warning("%s: the gate does not say whose the sync is: %s", self._name, error)
+            return ""
 
 
 async def bring_home(paths: Paths, name: str) -> bool:
