@@ -438,7 +438,11 @@ def test_the_fence_learns_the_resolvers_and_the_list(world: World, proxy: lab.Pr
                 body += data
     assert head.startswith(b"HTTP/1.1 403 ")
     known = json.loads(body)
-    assert known == {"resolvers": [zone.RESOLVER], "addresses": [proxy.lab.address], "allowlist": LIST.digest}
+    assert known == {
+        "resolvers": [zone.RESOLVER],
+        "addresses": [proxy.lab.address, proxy.lab.address6],
+        "allowlist": LIST.digest,
+    }
     assert seen.opened == {}
 
 
