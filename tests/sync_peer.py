@@ -57,7 +57,8 @@ class Peer:
         """Sync both ends; returns when they are in step."""
         chosen = await selection.outgoing(self.laptop, only)
         other = f"gate.{NAME}.paude:{self.pod}"
-        await session.create(self.paths, NAME, self.laptop, chosen, beta=other, limits=limits)
+        await session.define(self.paths, NAME, self.laptop, chosen, beta=other, limits=limits)
+        await session.resume(self.paths, NAME)
         await session.first_cycle(self.paths, NAME)
         return await self.state(lambda s: s.settled and s.local_watch == s.remote_watch == "watching")
 

@@ -276,7 +276,8 @@ async def test_a_fresh_volume_meets_no_memory_of_an_older_one(tmp_path: Path) ->
             (both.pod / name).unlink()
         chosen = await selection.outgoing(both.laptop)
         other = f"gate.{NAME}.paude:{both.pod}"
-        await session.create(both.paths, NAME, both.laptop, chosen, fresh=True, beta=other)
+        await session.define(both.paths, NAME, both.laptop, chosen, fresh=True, beta=other)
+        await session.resume(both.paths, NAME)
         await session.first_cycle(both.paths, NAME)
         assert sorted(tree(both.laptop)) == sorted(tree(both.pod)) == ["a", "b", "c"]
 

@@ -44,21 +44,6 @@ def endpoint(name: str) -> str:
     return f"gate.{name}.paude:{POD_WORKSPACE}"
 
 
-async def create(
-    paths: Paths,
-    name: str,
-    workspace: Path,
-    outgoing: Outgoing,
-    *,
-    fresh: bool = False,
-    beta: str = "",
-    limits: Limits | None = None,
-) -> None:
-    """Define the session and let it connect. Raises as `define` and `resume` do."""
-    await define(paths, name, workspace, outgoing, fresh=fresh, beta=beta, limits=limits)
-    await resume(paths, name)
-
-
 async def define(
     paths: Paths,
     name: str,
@@ -101,7 +86,8 @@ async def change_rules(paths: Paths, name: str, outgoing: Outgoing) -> SyncState
     ends = [(known.get(end) or {}).get("path", "") for end in ("alpha", "beta")]
     host = (known.get("beta") or {}).get("host", "")
     await terminate(paths, name)
-    await create(paths, name, Path(ends[0]), outgoing, beta=f"{host}:{ends[1]}", limits=Limits.from_json(limits))
+    await define(paths, name, Path(ends[0]), outgoing, beta=f"{host}:{ends[1]}", limits=Limits.from_json(limits))
+    await resume(paths, name)
     return await first_cycle(paths, name)
 
 
