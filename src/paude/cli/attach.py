@@ -39,9 +39,7 @@ class _Where:
         from paude.settings import read
 
         given = options.of_cluster(self.context, self.namespace, self.kubeconfig, None, None, None)
-        settings = read(paths, None, given).values
-        files = kubeconfig.files_from(Path(settings.kubeconfig) if settings.kubeconfig else None)
-        return kubeconfig.choose(files, context=settings.context or None, namespace=settings.namespace or None)
+        return kubeconfig.chosen(read(paths, None, given).values)
 
 
 def attach(
@@ -101,9 +99,7 @@ def _known(name: str | None, paths: Paths, where: _Where | None) -> Record:
         return record
     from paude.backends.kubernetes import kubeconfig
 
-    files = [Path(file) for file in record.kubeconfig]
-    target = kubeconfig.find(files, server=record.server, user=record.user, namespace=record.namespace)
-    return _fetch(record.name, target, paths)
+    return _fetch(record.name, kubeconfig.pinned(record), paths)
 
 
 def _fetched(name: str, paths: Paths, where: _Where, unknown: NotFound) -> Record:
