@@ -16,13 +16,13 @@ from paude.tunnel.base import Dialer
 async def ahead(dialer: Dialer, port: int) -> AsyncIterator[Dialer]:
     """`dialer`, whose first stream to `port` is under way; closed in the end when nobody took it."""
     one = _Ahead(dialer, port)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one.begin)
-        try:
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one.begin)
             yield one
-        finally:
             tasks.cancel_scope.cancel()
-            await one.drop()
+    finally:  # only now is it sure that nothing more comes
+        await one.drop()
 
 
 class _Ahead:
