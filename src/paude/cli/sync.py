@@ -14,7 +14,7 @@ from paude.cli import output as printed
 from paude.cli.app import in_loop, put, say
 from paude.cli.ask import agreed
 from paude.cli.verb import Verb
-from paude.errors import NameTaken, PaudeError, UsageError, WorkWouldBeLost
+from paude.errors import PaudeError, UsageError, WorkWouldBeLost
 
 if TYPE_CHECKING:
     from paude.sessions.records import Record
@@ -49,8 +49,9 @@ def with_session(name: str | None, work: Callable[[Paths, Record], Awaitable[Any
         if record.mounted:
             raise UsageError(f"{record.name} works on {record.workspace} itself (--mount): nothing is synced or held")
         if record.guest:
-            hint = f"`paude attach {record.name} --take-over` in your copy of its directory makes it this one"
-            raise NameTaken(f"{record.name} is kept in step with another laptop", hint=hint)
+            from paude.plans.owner import kept_elsewhere
+
+            raise kept_elsewhere(record.name)
         await client.ensure(paths)
         return await work(paths, record)
 
@@ -185,11 +186,12 @@ def resume(
     """Sync again, or connect at once where the way was down."""
 
     async def work(paths: Paths, record: Record) -> SyncState:
+        from paude.plans.owner import kept_elsewhere
         from paude.sync import session
 
         before = await session.state(paths, record.name)
         if before.taken_over:
-            raise NameTaken(f"{record.name} is kept in step with another laptop", why=before.message)
+            raise kept_elsewhere(record.name, why=before.message)
         await session.resume(paths, record.name)
         found = await session.first_cycle(paths, record.name)
         return await session.allow_deletions(paths, record.name) if delete else found

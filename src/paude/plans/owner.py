@@ -19,8 +19,10 @@ def elsewhere(status: GateStatus, paths: Paths) -> str:
 def refuse_elsewhere(status: GateStatus, name: str, paths: Paths) -> None:
     """Raise NameTaken when another laptop has the sync of the session."""
     if why := elsewhere(status, paths):
-        raise NameTaken(
-            f"{name} is kept in step with another laptop",
-            why=why,
-            hint=f"`paude attach {name} --take-over` makes it this one",
-        )
+        raise kept_elsewhere(name, why=why)
+
+
+def kept_elsewhere(name: str, *, why: str = "", hint: str = "") -> NameTaken:
+    """The error of what only the laptop that keeps the session in step may do."""
+    take = f"`paude attach {name} --take-over` in your copy of its directory makes it this one"
+    return NameTaken(f"{name} is kept in step with another laptop", why=why, hint=hint or take)

@@ -18,6 +18,7 @@ from paude.engine.events import Emit
 from paude.errors import NameTaken, NotFound, PaudeError, UsageError, WorkWouldBeLost
 from paude.plans import refresh, start, stop
 from paude.plans.homecoming import Homecoming
+from paude.plans.owner import kept_elsewhere
 from paude.plans.request import Gift, Prepared, trusting
 from paude.plans.running import Recorder, committed
 from paude.sessions import progress, records
@@ -122,10 +123,8 @@ async def stop_session(
     """
     losses: tuple[str, ...] = ()
     if record.guest and not discard and await _still_there(record, paths):
-        raise NameTaken(
-            f"{record.name} is kept in step with another laptop",
-            hint=f"stop it there, or `paude attach {record.name} --take-over` here first; --discard deletes it",
-        )
+        hint = f"stop it there, or `paude attach {record.name} --take-over` here first; --discard deletes it"
+        raise kept_elsewhere(record.name, hint=hint)
     if record.committed and not (discard or record.mounted or record.guest):
         losses = await _bring_home(record, paths, display, limit_s)
         if losses and record.backend != PODMAN and not await _still_there(record, paths):

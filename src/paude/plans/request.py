@@ -29,6 +29,7 @@ from paude.images.build import BuildSettings, Lay, nothing_leaves
 from paude.images.project import Project, of_devcontainer, own_build
 from paude.images.reference import RegistryTarget
 from paude.plans.laptop import Laptop
+from paude.plans.owner import kept_elsewhere
 from paude.sessions import names, records
 from paude.sessions.records import Record, Unreadable
 from paude.settings import Paths, Settings, Settled, kinds, read
@@ -383,7 +384,7 @@ def _known(wishes: Wishes, workspace: Path, paths: Paths) -> Record | None:
         if isinstance(record, Unreadable):
             raise record.error()
         if record is not None and record.guest:
-            raise _of_another_laptop(record)
+            raise kept_elsewhere(record.name)
         if record is not None and record.workspace != str(workspace):
             raise NameTaken(
                 f"the session {record.name} works on {record.workspace}", hint="choose another --name for this one"
@@ -401,13 +402,6 @@ def _known(wishes: Wishes, workspace: Path, paths: Paths) -> Record | None:
             hint=f"`paude attach {other}`, or `paude stop {other}` first",
         )
     return max(of_workspace, key=lambda r: r.created)
-
-
-def _of_another_laptop(record: Record) -> NameTaken:
-    return NameTaken(
-        f"the session {record.name} is kept in step with another laptop",
-        hint=f"`paude attach {record.name} --take-over` in your copy of its directory continues it here",
-    )
 
 
 def check_neighbours(workspace: Path, paths: Paths) -> None:
