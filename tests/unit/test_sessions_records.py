@@ -193,6 +193,30 @@ def test_a_second_command_on_a_session_is_refused_and_a_killed_one_frees_it(path
         pass
 
 
+def _look(paths: Paths, begun: object, enough: object) -> None:
+    while not enough.is_set():  # type: ignore[attr-defined]
+        records.at_work(paths, "one")
+        begun.set()  # type: ignore[attr-defined]
+
+
+def test_whoever_only_looks_keeps_nobody_from_the_lock(paths: Paths) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    begun, enough = spawn.Event(), spawn.Event()
+    with records.locked(paths, "one"):
+        assert records.at_work(paths, "one")
+    assert not records.at_work(paths, "one")
+    child = spawn.Process(target=_look, args=(paths, begun, enough))
+    child.start()
+    try:
+        assert begun.wait(30)
+        for _ in range(1000):
+            with records.locked(paths, "one"):
+                pass
+    finally:
+        enough.set()
+        child.join(30)
+
+
 def test_the_lock_is_free_after_an_error(paths: Paths) -> None:
     with pytest.raises(PaudeError, match="boom"), records.locked(paths, "one"):
         raise PaudeError("boom")

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from paude.errors import NameTaken, NotFound, PaudeError, SettingsError
 from paude.sessions.names import validate
@@ -237,12 +237,12 @@ def _held(file: Path, what: str, hint: str) -> Iterator[None]:
     except OSError as exc:
         raise SettingsError(f"{what} cannot be locked", why=str(exc)) from exc
     with os.fdopen(handle, "r+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            holder = lock.read(20)
-            why = f"process {holder}" if holder.isdigit() else ""
-            raise NameTaken(f"another paude command is at work on {what}", why=why, hint=hint) from exc
+        while not _taken(lock, fcntl.LOCK_EX):
+            if not _taken(lock, fcntl.LOCK_SH):
+                holder = lock.read(20)
+                why = f"process {holder}" if holder.isdigit() else ""
+                raise NameTaken(f"another paude command is at work on {what}", why=why, hint=hint)
+            # Only somebody who looks whether it is held was in the way, and has gone in a moment.
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -256,11 +256,15 @@ def at_work(paths: Paths, name: str) -> bool:
     except OSError:
         return False
     with os.fdopen(handle, "r+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
+        return not _taken(lock, fcntl.LOCK_SH)
+
+
+def _taken(lock: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _replace(target: Path, data: bytes) -> None:
