@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import anyio
 
 from paude.backends.base import Listed
+from paude.backends.podman import ownership
 from paude.backends.podman.containers import name_of
 from paude.backends.podman.engine import SERVER, Engine, Object, labels_of
 from paude.process import clean
@@ -37,14 +38,14 @@ async def sessions(podman: Engine) -> list[Listed]:
 
 async def containers_of(podman: Engine, uid: str) -> list[Object]:
     """The containers of one session."""
-    mine = f"label=paude.io/session-uid={uid}"
+    mine = f"label={ownership.UID}={uid}"
     return await podman.objects("ps", "--all", "--filter", mine, doing="look for the session's containers")
 
 
 def _listed(volume: Object, containers: list[Object]) -> Listed:
     labels = labels_of(volume)
-    uid = labels.get("paude.io/session-uid", "")
-    mine = [one for one in containers if labels_of(one).get("paude.io/session-uid") == uid]
+    uid = labels.get(ownership.UID, "")
+    mine = [one for one in containers if labels_of(one).get(ownership.UID) == uid]
     return Listed(
         name=labels.get("paude.io/session", str(volume.get("Name", ""))),
         uid=uid,

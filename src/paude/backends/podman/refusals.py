@@ -9,6 +9,7 @@ from contextlib import suppress
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
+from paude.backends.podman import ownership
 from paude.backends.podman.engine import Engine, labels_of
 from paude.backends.podman.listing import containers_of
 from paude.egress import blocked
@@ -62,7 +63,7 @@ async def _follow_all(podman: Engine, record: Record, send: MemoryObjectSendStre
             with suppress(ValueError, AttributeError):
                 follow(str(json.loads(line).get("ID", "")))
 
-        mine = (f"label=paude.io/session-uid={record.uid}", "label=app.kubernetes.io/component=proxy", "event=start")
+        mine = (f"label={ownership.UID}={record.uid}", "label=app.kubernetes.io/component=proxy", "event=start")
         filters = [word for one in mine for word in ("--filter", one)]
         tasks.start_soon(podman.events, filters, started)
         for one in await _proxies(podman, record):

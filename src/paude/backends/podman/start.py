@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 
 from paude import report
-from paude.backends.podman import containers, engine
+from paude.backends.podman import containers, engine, ownership
 from paude.backends.podman.containers import NEXT_PROXY, PROXY_PART, Identity, Limits, Mount, Spec, name_of, secret_name
 from paude.backends.podman.engine import Engine, labels_of
 from paude.backends.podman.pods import Pod
@@ -104,14 +104,14 @@ class Start:
     @asynccontextmanager
     async def claim_volume(self, podman: Engine) -> AsyncIterator[Place]:
         """Take the session's name: the volume that bears it is the session's workspace."""
-        async with self._durable(lambda: podman.remove("volume", self._name())):
+        async with self._durable(partial(self._take_back, podman, self._name())):
             await self._claim(podman)
             yield Place(podman, await self._remains(podman))
 
     async def _claim(self, podman: Engine) -> None:
         wanted = self._request
         known = None if wanted.fresh else await podman.inspect("volume", self._name())
-        if known is not None and labels_of(known).get("paude.io/session-uid") == wanted.identity.uid:
+        if known is not None and labels_of(known).get(ownership.UID) == wanted.identity.uid:
             return
         facts = {
             "agent": wanted.agent,
@@ -127,10 +127,14 @@ class Start:
                 f"the name {wanted.identity.name} is taken on this machine", why=exc.why, hint="choose another --name"
             ) from exc
 
+    async def _take_back(self, podman: Engine, volume: str) -> None:
+        # Where podman was cut off nobody knows whether it made the volume, or was about to say that it is another's.
+        await ownership.remove_volume(podman, volume, self._request.identity.uid)
+
     async def _remains(self, podman: Engine) -> Mapping[str, Mapping[str, object]]:
         if self._request.fresh:
             return {}
-        mine = f"label=paude.io/session-uid={self._request.identity.uid}"
+        mine = f"label={ownership.UID}={self._request.identity.uid}"
         found = await podman.objects("ps", "--all", "--filter", mine, doing="look for the session's containers")
         return {str(name): one for one in found for name in one.get("Names") or ()}
 
@@ -152,7 +156,7 @@ class Start:
     @asynccontextmanager
     async def _volume(self, podman: Engine, part: str, words: Sequence[str]) -> AsyncIterator[None]:
         name = self._name(part)
-        async with self._durable(lambda: podman.remove("volume", name)):
+        async with self._durable(partial(self._take_back, podman, name)):
             if self._request.fresh or await podman.inspect("volume", name) is None:
                 await podman.run(*words, doing=f"create the volume {name}")
             yield

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from paude.backends.podman import engine, pods
+from paude.backends.podman import engine, ownership, pods
 from paude.backends.podman.containers import name_of
-from paude.backends.podman.engine import Engine, labels_of
+from paude.backends.podman.engine import Engine
 from paude.backends.podman.pods import Pod
 from paude.sessions.records import Record
 from paude.settings import Paths
@@ -44,7 +44,7 @@ class Stop:
         known = [name for name in names.splitlines() if name.startswith(f"{name_of(self.record.name)}-")]
         for name in known:
             secret = await podman.inspect("secret", name)
-            if secret is not None and _labels_of_secret(secret).get("paude.io/session-uid") == self.record.uid:
+            if secret is not None and _labels_of_secret(secret).get(ownership.UID) == self.record.uid:
                 await podman.remove("secret", name)
 
     async def delete_meeting_places(self, podman: Engine) -> None:
@@ -57,14 +57,11 @@ class Stop:
 
     async def _remove_volumes(self, podman: Engine, *parts: str) -> None:
         for part in parts:
-            name = name_of(self.record.name, part)
-            known = await podman.inspect("volume", name)
-            if known is not None and labels_of(known).get("paude.io/session-uid") == self.record.uid:
-                await podman.run("volume", "rm", name, doing=f"remove the volume {name}")
+            await ownership.remove_volume(podman, name_of(self.record.name, part), self.record.uid)
 
     @property
     def _mine(self) -> str:
-        return f"label=paude.io/session-uid={self.record.uid}"
+        return f"label={ownership.UID}={self.record.uid}"
 
 
 def _labels_of_secret(secret: engine.Object) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from paude.backends.podman import containers, engine, listing, pods
+from paude.backends.podman import containers, engine, listing, ownership, pods
 from paude.backends.podman.containers import (
     ALLOWLIST,
     FORMER_PROXY,
@@ -67,7 +67,7 @@ class Standing:
 async def standing(podman: Engine, record: Record) -> Standing:
     """Read it. Raises NotFound when the session has gone, UsageError when it has no wall."""
     volume = await podman.inspect("volume", name_of(record.name))
-    if volume is None or labels_of(volume).get("paude.io/session-uid") != record.uid:
+    if volume is None or labels_of(volume).get(ownership.UID) != record.uid:
         raise NotFound(f"the session {record.name} is not on this machine any more")
     if labels_of(volume).get("paude.io/wall") == "open":
         raise UsageError(f"{record.name} has no wall (--allow-network): everything is allowed there already")
