@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from laptop import Laptop
+from paude.backends.podman.engine import Engine
 from paude.plans.perform import start_plan
 from paude.plans.request import Gift, Wishes, prepare
 from paude.settings import Paths, read
-from podman_machine import available, machine, podman, things
+from podman_machine import BASE, available, machine, podman, things
+from waiting import eventually
 
 pytestmark = pytest.mark.podman
 
@@ -46,6 +48,15 @@ EVERY = [
     *in_turn("conmon", "run agent"),
     *in_turn("supervisor", "first sync"),
 ]
+
+
+CUT_OFF = """#!/bin/sh
+# Creates the container, and kills the podman that wants it before that one learns of it.
+runc "$@"
+done=$?
+case " $* " in *" create "*) pkill -KILL -f "^podman --runtime=$0 run " ;; esac
+exit $done
+"""
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +124,7 @@ def test_nothing_is_left_of_a_start_in_which_something_was_killed(laptop: Laptop
     laptop.paude("stop", name, "--discard", code=None)
     assert things("kill-") == before
     assert name not in str(laptop.records())
-    assert [one for one in processes(f"paude-{name}") if one != os.getpid()] == []
+    eventually(lambda: set(processes(f"paude-{name}")) <= {os.getpid()}, what="the last process of the session ends")
 
 
 def test_a_start_after_a_killed_one_works_and_takes_its_place(laptop: Laptop) -> None:
@@ -152,6 +163,25 @@ def test_a_session_whose_containers_and_monitors_were_killed_starts_again_with_w
     assert laptop.inside("kill-hurt", "cat /home/paude/kept") == "kept\n"
     laptop.paude("stop", "kill-hurt")
     assert things("kill-hurt") == set()
+
+
+@pytest.mark.anyio
+async def test_a_container_whose_creation_was_cut_off_goes_with_its_processes(tmp_path: Path) -> None:
+    runtime = tmp_path / "runtime"
+    runtime.write_text(CUT_OFF)
+    runtime.chmod(0o755)
+    name = f"kill-{tmp_path.name}"
+    podman(f"--runtime={runtime}", "run", "--detach", f"--name={name}", BASE, "sleep", "inf", check=False)
+    try:
+        assert podman("container", "inspect", "--format", "{{.State.Status}}", name) == "created"
+        assert processes(f"conmon.*-n {name}")
+        await Engine().remove_containers([name])
+        assert things(name) == set()
+        eventually(lambda: not processes(f"conmon.*-n {name}"), what="the container's monitor ends")
+    finally:
+        for monitor in processes(f"conmon.*-n {name}"):
+            for pid in [*children_of(monitor, "runc"), monitor]:
+                os.kill(pid, signal.SIGKILL)
 
 
 def children_of(pid: int, name: str) -> list[int]:

@@ -76,12 +76,26 @@ class Engine:
         """End and remove containers, with whatever stands in their network; absent ones are no error."""
         if not names:
             return
+        await self._finish_creation(names)
         words = ("rm", "--force", "--ignore", "--depend", "--volumes", "--time", str(grace_s), *names)
         try:
             await self.run(*words, doing="remove the session's containers")
         except PaudeError:
             # One that ends by itself while it is ended is an error to podman; it has ended by the second time.
             await self.run(*words, doing="remove the session's containers")
+
+    async def _finish_creation(self, names: Sequence[str]) -> None:
+        """Let podman meet the processes of containers whose creation was cut off.
+
+        A podman killed between the runtime's `create` and `start` leaves its monitor and the container's first process
+        behind; it knows of neither, and `rm` (seen with 4.3) leaves them for ever. Initialising the container again
+        fails at them and ends them.
+        """
+        listed = await self.objects("ps", "--all", "--filter", "status=created", doing="look for what was cut off")
+        wanted = set(names)
+        cut_off = [str(one["Id"]) for one in listed if wanted & {one["Id"], *(one.get("Names") or ())}]
+        if cut_off:
+            await self.works("init", *cut_off)
 
     async def logs(self, container: str, tell: Callable[[str], None], *, follow: bool) -> None:
         """Give `tell` each line that a container printed, on either of its streams. Raises NotFound."""
