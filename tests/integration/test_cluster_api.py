@@ -7,6 +7,7 @@ import secrets
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,9 +171,8 @@ async def test_a_refused_token_is_an_expired_login_and_a_new_one_in_the_file_is_
 
     log_in(tokens[0])
     async with connection(tmp_path, "x", file) as cluster:
-        cluster._client.auth.token = "expired-meanwhile"
-        assert cluster._client._session is not None
-        cluster._client._session.headers["Authorization"] = "Bearer expired-meanwhile"
+        expired = {"Authorization": "Bearer expired-meanwhile"}
+        cluster._login._made = replace(await cluster.access(), headers=expired)
         log_in(tokens[1])
         # An account without rights is known all the same: Forbidden, and no longer a matter of logging in.
         with pytest.raises(Forbidden):

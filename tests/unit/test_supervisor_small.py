@@ -8,23 +8,22 @@ import sys
 # What it has loaded once a session on Kubernetes is followed. Whatever comes here costs every user its memory.
 LOADED = """
 import sys
-sys.modules.setdefault("trio", None)
-import paude.plans.supervise, paude.backends.kubernetes.recorded, paude.backends.kubernetes.tunnels
+import paude.plans.supervise, paude.backends.kubernetes.login, paude.backends.kubernetes.tunnels
 import paude.ssh.connection
 ours = {".".join(name.split(".")[:2]) for name in sys.modules if name.startswith("paude.")}
 others = {name.split(".")[0] for name in sys.modules if sys.modules[name] is not None} - sys.stdlib_module_names
 print(*sorted(ours | others))
 """
 NEEDED = {
-    *("anyio", "asyncssh", "cryptography", "httpx", "kr8s", "paude", "websockets", "yaml"),
+    *("anyio", "asyncssh", "cryptography", "paude", "websockets", "yaml"),
     *("paude.artifacts", "paude.backends", "paude.errors", "paude.gate", "paude.plans", "paude.process"),
     *("paude.redaction", "paude.report", "paude.sessions", "paude.settings", "paude.ssh", "paude.supervisor"),
     *("paude.sync", "paude.tunnel"),
 }
-# They come with kr8s, httpx and cryptography; and what Python itself and Cython put there.
+# They come with anyio and cryptography; and what Python itself and Cython put there.
 BROUGHT = {
-    *("box", "cachetools", "certifi", "exceptiongroup", "h11", "httpcore", "httpx_ws", "idna", "jsonpath", "packaging"),
-    *("sniffio", "typing_extensions", "wsproto", "_cffi_backend", "_openssl", "_distutils_hack", "cython_runtime"),
+    *("exceptiongroup", "idna", "sniffio", "typing_extensions"),
+    *("_cffi_backend", "_openssl", "_distutils_hack", "cython_runtime"),
 }
 
 

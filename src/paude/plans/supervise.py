@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -28,7 +27,7 @@ from paude.tunnel.base import Dialer
 from paude.tunnel.link import LinkMonitor, senses
 
 if TYPE_CHECKING:
-    from paude.backends.kubernetes.cluster import Cluster
+    from paude.backends.kubernetes.login import Login
 
 _log = logging.getLogger(__name__)
 
@@ -49,10 +48,9 @@ async def _ended(running: Daemon) -> None:
 
 async def supervise(paths: Paths) -> None:
     """Serve tunnels until the last session is gone; sleep and changes of network are noticed where they matter."""
-    clusters: dict[tuple[str, str, str], Cluster] = {}
-    opening = anyio.Lock()
+    logins: dict[tuple[str, str, str], Login] = {}
 
-    async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
+    async with anyio.create_task_group() as tasks:
 
         def changed(reason: str) -> None:
             _log.info("%s: looking at every tunnel", reason)
@@ -72,14 +70,14 @@ async def supervise(paths: Paths) -> None:
 
                 return TellsParked(dialer(record.name), paths, name)
             where = (record.server, record.namespace, record.user)
-            from paude.backends.kubernetes.recorded import connected
+            from paude.backends.kubernetes.kubeconfig import pinned
+            from paude.backends.kubernetes.login import Login
             from paude.backends.kubernetes.tunnels import tunnel_to
 
-            async with opening:
-                if where not in clusters:
-                    clusters[where] = await stack.enter_async_context(connected(record, paths))
-                    tasks.start_soon(watch_link, record.server)
-            return TellsParked(tunnel_to(clusters[where], record.pod), paths, name)
+            if where not in logins:
+                logins[where] = Login(pinned(record), paths)
+                tasks.start_soon(watch_link, record.server)
+            return TellsParked(tunnel_to(logins[where], record.pod), paths, name)
 
         roads = Roads(resolve)
         await serve(paths, roads, partial(_sync_daemon, paths))
@@ -101,7 +99,5 @@ async def _until_told() -> None:
 
 
 if __name__ == "__main__":
-    # A process of its own without the command line: what is there to wait in the background is to be small. The HTTP
-    # library would load trio where that is installed.
-    sys.modules.setdefault("trio", None)  # type: ignore[arg-type]
+    # A process of its own without the command line: what is there to wait in the background is to be small.
     anyio.run(_until_told)

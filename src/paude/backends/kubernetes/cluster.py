@@ -1,8 +1,7 @@
 """The connection to one cluster: requests, server-side apply, and a list+watch that does not give up silently.
 
-kr8s brings kubeconfig, authentication and the HTTP client; its watch, wait, exec and port-forward are not used
-(they loop without pause, end early or die under load; reproduced with 0.20.15). This is the only module that
-imports kr8s.
+kr8s brings the HTTP client; its watch, wait, exec and port-forward are not used (they loop without pause, end early or
+die under load; reproduced with 0.20.15). This is the only module that imports kr8s.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -20,13 +20,11 @@ import httpx
 import kr8s
 
 from paude.backends.base import Location
-from paude.backends.kubernetes import kubeconfig, status
+from paude.backends.kubernetes import status
 from paude.backends.kubernetes.kubeconfig import Target
-from paude.backends.kubernetes.login_pause import LoginPause
-from paude.backends.kubernetes.trust import trust_of
-from paude.errors import ConnectionLost, LoginExpired, PaudeError, SettingsError
-from paude.process import clean
-from paude.settings import Paths, read
+from paude.backends.kubernetes.login import Login
+from paude.errors import ConnectionLost, PaudeError, SettingsError
+from paude.settings import Paths
 from paude.tunnel.portforward import ApiAccess
 
 FIELD_MANAGER = "paude"
@@ -58,8 +56,6 @@ _KINDS = {
     "SelfSubjectReview": ("authentication.k8s.io/v1", "selfsubjectreviews"),
     "SelfSubjectAccessReview": ("authorization.k8s.io/v1", "selfsubjectaccessreviews"),
 }
-# What kr8s raises when a kubeconfig's login plug-in is missing, fails, or says something else than a token.
-_NO_LOGIN = (ValueError, KeyError, TypeError, OSError, RuntimeError)
 _CLUSTER_WIDE = {"Namespace", "StorageClass", "ProjectRequest", "SelfSubjectReview", "SelfSubjectAccessReview"}
 
 
@@ -72,23 +68,17 @@ class Change:
 
 
 class _Client(kr8s.Api):
-    """kr8s with the one TLS trust that everything of paude uses, and without its /version check at the start."""
+    """kr8s with paude's own login and TLS trust, and without its /version check at the start."""
 
-    trust: ssl.SSLContext
+    access: ApiAccess
 
     async def _create_session(self) -> None:
-        headers = {"User-Agent": "paude", "content-type": "application/json"}
-        if self.auth.token:
-            headers["Authorization"] = f"Bearer {self.auth.token}"
-        stale, self._session = self._session, None
-        if stale is not None:
-            await stale.aclose()
         self._session = httpx.AsyncClient(
-            base_url=self.auth.server,
-            headers=headers,
-            verify=self.trust,
+            base_url=self.access.server,
+            headers={"User-Agent": "paude", "content-type": "application/json"},
+            verify=self.access.ssl or True,
             timeout=TIMEOUT,
-            proxy=self.auth.proxy,
+            proxy=self.access.proxy,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
         )
 
@@ -99,14 +89,9 @@ async def connected(target: Target, paths: Paths) -> AsyncIterator[Cluster]:
 
     Raises LoginExpired, ConnectionLost or SettingsError; refuses Kubernetes before 1.29.
     """
-    trust = trust_of(target, paths)
-    client = _Client(bypass_factory=True, kubeconfig=_without_files(target))
-    client.trust = trust
-    try:
-        await client.auth
-    except _NO_LOGIN as exc:
-        raise LoginExpired("the kubeconfig's way of logging in failed", why=clean(str(exc))) from exc
-    cluster = Cluster(target, client, trust, read(paths, None).values.tunnel)
+    login, client = Login(target, paths), _Client(bypass_factory=True)
+    client.access = await login.access()
+    cluster = Cluster(login, client)
     try:
         await cluster.check_version()
         yield cluster
@@ -116,26 +101,14 @@ async def connected(target: Target, paths: Paths) -> AsyncIterator[Cluster]:
                 await client._session.aclose()
 
 
-def _without_files(target: Target) -> Any:
-    """The kubeconfig for kr8s without keys and certificates: it would write them to /tmp and leave them there."""
-    config = target.as_kubeconfig()
-    for entry in (config["users"][0]["user"], config["clusters"][0]["cluster"]):
-        for key in ("client-certificate", "client-key", "certificate-authority"):
-            entry.pop(key, None)
-            entry.pop(f"{key}-data", None)
-    return config
-
-
 class Cluster:
     """One cluster, seen by one user, with one namespace as the default."""
 
-    def __init__(self, target: Target, client: _Client, trust: ssl.SSLContext, tunnel: str) -> None:
-        self.target = target
-        self.tunnel = tunnel
+    def __init__(self, login: Login, client: _Client) -> None:
+        self.target = login.target
+        self.tunnel = login.tunnel
+        self._login = login
         self._client = client
-        self._trust = trust
-        self._renewing = anyio.Lock()
-        self._pause = LoginPause(target.files)
 
     def __repr__(self) -> str:
         return f"<Cluster {self.target.server} namespace={self.target.namespace}>"
@@ -153,11 +126,7 @@ class Cluster:
 
     async def access(self, renew: bool = False) -> ApiAccess:
         """What a tunnel needs to open a WebSocket; `renew` reads the kubeconfig again first."""
-        if renew:
-            await self._renew(self._client.auth.token)
-        token = self._client.auth.token
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return ApiAccess(self.target.server, self._trust, headers, self._client.auth.proxy)
+        return await self._login.access(renew)
 
     async def check_version(self) -> None:
         """Refuse a cluster without native sidecars."""
@@ -274,6 +243,7 @@ class Cluster:
                 params=query,
                 stream=True,
                 raise_for_status=False,
+                headers=dict((await self.access()).headers),
                 timeout=httpx.Timeout(TIMEOUT.connect, read=WATCH_S + 30),
             ) as response:
                 if response.status_code == 403:
@@ -293,10 +263,11 @@ class Cluster:
     async def lines(self, url: str, params: Mapping[str, str], *, doing: str) -> AsyncIterator[str]:
         """The lines of an answer that is text and may go on for long."""
         where: dict[str, Any] = {"version": "v1", "namespace": self.namespace, "url": url, "params": dict(params)}
+        headers = dict((await self.access()).headers)
         timeout = httpx.Timeout(TIMEOUT.connect, read=None)
         try:
             async with self._client.call_api(
-                "GET", stream=True, raise_for_status=False, timeout=timeout, **where
+                "GET", stream=True, raise_for_status=False, timeout=timeout, headers=headers, **where
             ) as response:
                 if response.status_code != 200:
                     await response.aread()
@@ -340,43 +311,23 @@ class Cluster:
         return _answer(await self._send(method, **where), doing)
 
     async def _send(self, method: str, **where: Any) -> httpx.Response:
-        used = self._client.auth.token
-        response = await self._once(method, **where)
+        response = await self._once(await self.access(), method, **where)
         if response.status_code == 401:
-            await self._renew(used)
-            response = await self._once(method, **where)
+            response = await self._once(await self.access(renew=True), method, **where)
         return response
 
-    async def _once(self, method: str, **where: Any) -> httpx.Response:
+    async def _once(
+        self, access: ApiAccess, method: str, headers: Mapping[str, str] = MappingProxyType({}), **where: Any
+    ) -> httpx.Response:
+        told = {**headers, **access.headers}
         try:
-            # Not kr8s' own raise_for_status: it re-runs login plug-ins three times for every plain 403.
-            async with self._client.call_api(method, raise_for_status=False, **where) as response:
+            # Not kr8s' own raise_for_status: it begins anew three times for every plain 403.
+            async with self._client.call_api(method, raise_for_status=False, headers=told, **where) as response:
                 return response
         except (httpx.TimeoutException, kr8s.APITimeoutError) as exc:
             raise ConnectionLost(f"{self.target.server} does not answer", hint="check the network and the VPN") from exc
         except (httpx.HTTPError, ssl.SSLError) as exc:
             raise _unreachable(self.target.server, exc) from exc
-
-    async def _renew(self, used: str | None) -> None:
-        """Read the kubeconfig again once, however many requests found the same token refused; seldom when in vain."""
-        async with self._renewing:
-            if self._client.auth.token != used:
-                return
-            self._pause.check()
-            try:
-                # The user may have logged in again meanwhile: that writes the file, and kr8s was given its content.
-                again = kubeconfig.find(
-                    self.target.files,
-                    server=self.target.server,
-                    user=self.target.user,
-                    namespace=self.target.namespace,
-                )
-                self._client.auth._kubeconfig_path_or_dict = _without_files(again)
-                await self._client.auth.reauthenticate()
-            except (*_NO_LOGIN, SettingsError) as exc:
-                raise status.login_expired() from exc
-            if self._client._session is not None and self._client.auth.token:
-                self._client._session.headers["Authorization"] = f"Bearer {self._client.auth.token}"
 
 
 def _answer(response: httpx.Response, doing: str) -> Object:

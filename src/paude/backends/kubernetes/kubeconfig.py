@@ -1,8 +1,8 @@
 """Which cluster, as whom: reading kubeconfig files as kubectl does.
 
 A `KUBECONFIG` list merges and the first file that names a thing wins (kubernetes.io, "Organizing cluster access").
-kr8s lets the last one win and takes the current context's namespace for every context, so the choice is made here
-and kr8s is given one finished context. Nothing here opens a connection.
+kr8s lets the last one win and takes the current context's namespace for every context, so the choice is made here.
+Nothing here opens a connection.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Target:
         return f"<Target {self.server} namespace={self.namespace} user={self.user}>"
 
     def as_kubeconfig(self) -> dict[str, Any]:
-        """The one context, as kr8s takes it."""
+        """The one context as a file of its own would have it."""
         return {
             "apiVersion": "v1",
             "kind": "Config",
@@ -60,6 +60,11 @@ class Target:
         """Host and port of the API server."""
         where = urlsplit(self.server)
         return where.hostname or "", where.port or (443 if where.scheme == "https" else 80)
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy on the way to it, where the kubeconfig names one."""
+        return _text(self.cluster_entry.get("proxy-url")) or None
 
     @property
     def certificate_authority(self) -> bytes | None:
@@ -217,7 +222,11 @@ def _take(into: dict[str, Section], document: Section, plural: str, singular: st
 def _absolute(body: Section, base: Path) -> Section:
     """Paths in a kubeconfig are relative to the file that they stand in."""
     paths = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
-    return {k: str(base / v) if k in paths and isinstance(v, str) and v else v for k, v in body.items()}
+    found = {k: str(base / v) if k in paths and isinstance(v, str) and v else v for k, v in body.items()}
+    plugin = found.get("exec")
+    if isinstance(plugin, dict) and os.sep in (command := _text(plugin.get("command"))):
+        found["exec"] = {**plugin, "command": str(base / command)}
+    return found
 
 
 def _text(value: object) -> str:
@@ -238,7 +247,7 @@ def _target(merged: _Merged, cluster: str, user: str, namespace: str, context: s
     entry = dict(merged.users.get(user, {}))
     token_file = _text(entry.pop("tokenFile", None))
     if token_file:
-        entry["token"] = _token(Path(token_file))  # kr8s ignores tokenFile; kubectl prefers it
+        entry["token"] = _token(Path(token_file))  # kubectl prefers it
     return Target(
         server=server,
         namespace=namespace,

@@ -1,4 +1,4 @@
-"""The cluster that a record pins. Apart from the steps, for a process that lives long and is to be small."""
+"""The cluster that a record pins."""
 
 from __future__ import annotations
 

@@ -5,26 +5,38 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from paude.backends.kubernetes.kubeconfig import Target, client_certificate
+from paude.backends.kubernetes.kubeconfig import Target
 from paude.errors import SettingsError
 from paude.settings import Paths
 
 
-def trust_of(target: Target, paths: Paths) -> ssl.SSLContext:
-    """The kubeconfig's CA, else the operating system's store; with the user's certificate where there is one."""
-    try:
+def trust_of(target: Target) -> ssl.SSLContext:
+    """The kubeconfig's CA, else the operating system's store. Raises SettingsError."""
+    with _told():
         ca = target.certificate_authority
         context = _context(ca.decode() if ca else None, target.cluster_entry.get("tls-server-name"))
         if target.cluster_entry.get("insecure-skip-tls-verify"):
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        if pair := client_certificate(target.user_entry):
-            _load_chain(context, pair, paths.runtime)
+        return context
+
+
+def present(context: ssl.SSLContext, pair: tuple[bytes, bytes], paths: Paths) -> None:
+    """From the next connection on show the certificate of `pair` (PEM, with its key). Raises SettingsError."""
+    with _told():
+        _load_chain(context, pair, paths.runtime)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
     except (ssl.SSLError, UnicodeDecodeError) as exc:
         raise SettingsError("the certificates in the kubeconfig cannot be used", why=str(exc)) from exc
-    return context
 
 
 class _Named(ssl.SSLContext):

@@ -6,11 +6,10 @@ import os
 import re
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
-import httpx
 from anyio.abc import ByteStream
 
-from paude.backends.kubernetes.cluster import Cluster
 from paude.backends.kubernetes.kubeconfig import Target
 from paude.errors import ConnectionLost, Forbidden, LoginExpired, SessionGone
 from paude.ssh.ssh_config import GATE_PORT
@@ -18,7 +17,7 @@ from paude.tunnel.base import Dialer
 from paude.tunnel.command import PortForwardCommand
 from paude.tunnel.execstream import ExecStreams
 from paude.tunnel.pinned import PinnedDialer
-from paude.tunnel.portforward import PodPortForward
+from paude.tunnel.portforward import ApiAccess, PodPortForward
 
 WEBSOCKET = "websocket"
 _ASK_S = 10.0
@@ -26,22 +25,35 @@ _SSHD = ("/usr/sbin/sshd", "-i", "-e", "-f", "/run/paude/sshd.conf")
 _STARTING = re.compile(r"pod is not running|container not found|ContainerCreating|is waiting to start", re.IGNORECASE)
 
 
-def tunnel_to(cluster: Cluster, pod: str) -> Dialer:
+class Way(Protocol):
+    """Where to, as whom, and by which kind of tunnel: a login, or a connection made with one."""
+
+    target: Target
+    tunnel: str
+
+    async def access(self, renew: bool = False) -> ApiAccess:
+        """What a tunnel needs; `renew` brings fresh credentials."""
+        ...
+
+
+def tunnel_to(way: Way, pod: str) -> Dialer:
     """A Dialer for the pod, of the kind that the user's settings name."""
-    if cluster.tunnel != WEBSOCKET:
-        return ByProgram(cluster.tunnel, cluster.target, pod)
-    return PodPortForward(cluster.access, cluster.namespace, pod)
+    if way.tunnel != WEBSOCKET:
+        return ByProgram(way.tunnel, way.target, pod)
+    return PodPortForward(way.access, way.target.namespace, pod)
 
 
-def pinned_to(cluster: Cluster, pod: str) -> Dialer:
+def pinned_to(way: Way, pod: str) -> Dialer:
     """The same, for as long as the name is that of the same pod."""
-    return PinnedDialer(tunnel_to(cluster, pod), partial(_uid, cluster, pod))
+    return PinnedDialer(tunnel_to(way, pod), partial(_uid, way, pod))
 
 
-async def _uid(cluster: Cluster, pod: str) -> str:
+async def _uid(way: Way, pod: str) -> str:
     """The pod's uid, over a connection of its own: one that was kept may have died with the link."""
-    access = await cluster.access()
-    url = f"{access.server.rstrip('/')}/api/v1/namespaces/{cluster.namespace}/pods/{pod}"
+    import httpx  # not for those who only open tunnels
+
+    access = await way.access()
+    url = f"{access.server.rstrip('/')}/api/v1/namespaces/{way.target.namespace}/pods/{pod}"
     headers = {**access.headers, "Accept": "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"}
     try:
         async with httpx.AsyncClient(verify=access.ssl or True, proxy=access.proxy, timeout=_ASK_S) as once:
