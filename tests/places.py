@@ -15,7 +15,8 @@ from typing import Any
 from typer.main import get_command
 
 import podman_machine
-from laptop import Laptop
+from canaries import KINDS
+from laptop import Admin, Laptop
 from paude.cli.app import app
 
 CHECKOUT = Path(__file__).parents[1]
@@ -23,10 +24,16 @@ CHECKOUT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Place:
-    """A backend: a laptop that uses it, and what is there of a session, by whatever name."""
+    """A backend: a laptop that uses it, and what its administrator sees without the laptop.
+
+    `things` are the objects of a session by its name, `told` is what they say: all but what the gate alone may read.
+    `enter` gives what a shell command prints in a container of a session.
+    """
 
     laptop: Laptop
     things: Callable[[str], set[str]]
+    enter: Callable[[str, str, str], str]
+    told: Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ def on_podman(cache: Path) -> Iterator[Place]:
     """This machine's Podman."""
     with podman_machine.machine(cache) as laptop:
         laptop.env["PAUDE_BACKEND"] = "podman"
-        yield Place(laptop, podman_machine.things)
+        yield Place(laptop, podman_machine.things, podman_machine.enter, podman_machine.told)
 
 
 @contextmanager
@@ -81,14 +88,22 @@ def on_a_cluster(cache: Path) -> Iterator[Place]:
             "PAUDE_RESOURCES_REQUESTS_MEMORY": "512Mi",
         }
 
-        def things(name: str) -> set[str]:
-            kinds = "statefulset,pod,service,secret,configmap,networkpolicy,persistentvolumeclaim"
-            admin = f"{env['PAUDE_TEST_STATE']}/admin.kubeconfig"
-            words = ["kubectl", "--kubeconfig", admin, "-n", "proj-a", "get", kinds, "-o", "name"]
-            listed = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
-            return {one for one in listed.split() if name in one}
+        admin = Admin(f"{env['PAUDE_TEST_STATE']}/admin.kubeconfig")
 
-        yield Place(laptop, things)
+        def things(name: str) -> set[str]:
+            return {one for one in admin.names() if name in one}
+
+        def enter(name: str, part: str, command: str) -> str:
+            return admin("exec", f"paude-{name}-0", "-c", part, "--", "sh", "-c", command)
+
+        def told(name: str) -> str:
+            objects = json.loads(admin("get", KINDS, "-l", f"paude.io/session={name}", "-o", "json"))["items"]
+            others = [one for one in objects if one["metadata"]["name"] != f"paude-{name}-kept"]
+            pods = (f"paude-{name}-0", "-l=paude.io/role=proxy")
+            logs = (admin("logs", pod, "--all-containers", "--tail=-1") for pod in pods)
+            return json.dumps(others) + "".join(logs)
+
+        yield Place(laptop, things, enter, told)
 
 
 def start_session(place: Place, *words: str) -> Session:

@@ -74,6 +74,23 @@ def things(name: str = "paude-") -> set[str]:
     return {f"{kind} {one}" for kind, words in lists.items() for one in podman(*words).split() if name in one}
 
 
+def enter(name: str, part: str, command: str) -> str:
+    """What a shell command prints in a container of a session."""
+    return podman("exec", f"paude-{name}-{part}", "sh", "-c", command)
+
+
+def told(name: str) -> str:
+    """What podman says of a session's containers, and what they have said."""
+    parts = [f"paude-{name}-{part}" for part in ("gate", "agent", "proxy")]
+    return podman("inspect", *parts) + "".join(_log(part) for part in parts)
+
+
+def _log(container: str) -> str:
+    words = ["podman", "logs", container]
+    done = subprocess.run(words, env={**os.environ, **settings()}, capture_output=True, text=True, timeout=60)
+    return done.stdout + done.stderr
+
+
 @contextmanager
 def machine(cache: Path) -> Iterator[Laptop]:
     """A fresh home with nothing in it; its sessions are gone afterwards."""

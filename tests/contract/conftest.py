@@ -12,6 +12,13 @@ import podman_machine
 from places import Place, on_a_cluster, on_podman, verb_of
 
 
+@pytest.fixture(scope="session")
+def cache_home() -> Iterator[Path]:
+    """One cache for all laptops, so that hashes and downloads are made once."""
+    with tempfile.TemporaryDirectory(prefix="pc-") as name:
+        yield Path(name)
+
+
 @pytest.fixture(
     scope="module",
     params=[
@@ -19,10 +26,10 @@ from places import Place, on_a_cluster, on_podman, verb_of
         pytest.param(on_a_cluster, marks=pytest.mark.cluster, id="kubernetes"),
     ],
 )
-def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, cache_home: Path) -> Iterator[Place]:
     if not podman_machine.available():
         pytest.skip("needs podman and the base image")
-    with tempfile.TemporaryDirectory(prefix="pc-") as cache, request.param(Path(cache)) as made:
+    with request.param(cache_home) as made:
         yield made
 
 
