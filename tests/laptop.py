@@ -75,6 +75,17 @@ class Laptop:
             (directory / path).write_text(text)
         return directory
 
+    def processes(self) -> list[str]:
+        """The words of every process that runs on it, but those that podman keeps for its containers."""
+        found, home = [], f"HOME={self.home}".encode()
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if home in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+            except OSError:
+                continue
+        return [words for words in found if words and not words.startswith(("/usr/bin/conmon ", "/usr/bin/podman "))]
+
     def inside(self, session: str, command: str, code: int | None = 0) -> str:
         """What a shell command in the agent's container prints."""
         return self.paude("exec", session, "--no-tty", "--", "bash", "-lc", command, code=code).stdout

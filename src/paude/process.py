@@ -25,6 +25,10 @@ from paude.errors import CommandFailed, PaudeError
 GRACE_S = 5.0
 KEEP_STDERR = 64 * 1024
 KEEP_STDOUT = 64 * 1024 * 1024
+_KEPT = (
+    *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
+    "PAUDE_SUPERVISED",  # of paude.ssh.fdpass, which children of children run
+)
 # Whole escape sequences (CSI, OSC) first, then every control character that is left but tab and newline.
 _CONTROL = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
@@ -213,6 +217,5 @@ class _Tail:
 
 def quiet_environment(**extra: str) -> dict[str, str]:
     """The environment for a child: PATH, HOME and locale-free output, nothing that could hold a secret."""
-    keep = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
-    known = {k: os.environ[k] for k in keep if k in os.environ}
+    known = {k: os.environ[k] for k in _KEPT if k in os.environ}
     return {**known, "LC_ALL": "C.UTF-8", **extra}

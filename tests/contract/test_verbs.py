@@ -228,13 +228,16 @@ def test_completion_knows_the_session(session: Session) -> None:
 
 @pytest.mark.verbs("supervisor status", "supervisor stop", "supervisor restart")
 def test_the_supervisor_comes_and_goes_and_the_session_stays(session: Session) -> None:
-    paude = session.place.laptop.paude
+    paude, processes = session.place.laptop.paude, session.place.laptop.processes
     first = session.json("supervisor", "status")
     assert first["running"]
     assert session.name in first["sessions"]
     paude("supervisor", "restart")
     assert session.json("supervisor", "status")["pid"] != first["pid"]
+    assert any("paude-sync" in words for words in processes())
     paude("supervisor", "stop")
+    assert not any("paude-sync" in words for words in processes()), "the sync has ended with it"
+    eventually(lambda: not processes(), 20, "the end of every process")
     assert not session.json("supervisor", "status")["running"]
     assert session.inside("cat README") == "hello", "the next verb has another"
     (session.workspace / "README").write_text("again\n")

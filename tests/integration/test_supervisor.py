@@ -22,11 +22,12 @@ from attaching import Link
 from paude.errors import ConnectionLost, SessionGone
 from paude.process import run
 from paude.settings import Paths
-from paude.ssh import fdpass
+from paude.ssh import fdpass, session_keys, ssh_config
 from paude.ssh.ssh_config import HELPER, agent_alias
 from paude.supervisor import client
 from paude.supervisor.hold import Road, Roads
 from paude.supervisor.server import LOG_LIMIT, serve
+from paude.sync import history
 from paude.tunnel.base import Dialer
 from paude.tunnel.local import LocalStream
 from relay import relay
@@ -153,6 +154,26 @@ async def test_the_ssh_of_its_own_sync_brings_no_other_one_to_life(paths: Paths,
     done = await run(ssh_command(paths, server, "true"), check=False, env=own)
     assert done.returncode == 255
     assert await client.status(paths) is None
+
+
+async def test_its_git_brings_no_other_one_to_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A fetch outlives the git that is ended with the supervisor: its ssh may only then ask for a way."""
+    paths = Paths(tmp_path / "state/paude", tmp_path / "run/paude", tmp_path, tmp_path)
+    for directory in (paths.state, paths.runtime):
+        directory.mkdir(parents=True)
+    record(paths, "one")
+    own = fdpass.environment(str(paths.supervisor_socket), str(paths.state))
+    monkeypatch.setattr(os, "environ", own)
+    workspace = tmp_path / "workspace"
+    await run(["git", "init", "-q", workspace])
+    session_keys.write_known_hosts(paths.session("one"), "one", session_keys.make(paths.session("one"), "one"))
+    ssh_config.write(paths, ["one"])
+    with pytest.raises(ConnectionLost):
+        await history.fetch(workspace, "one", paths)
+    try:
+        assert await client.status(paths) is None
+    finally:
+        await client.stop(paths)
 
 
 async def test_the_answer_comes_before_the_first_byte_of_the_pod(paths: Paths, server: Sshd):

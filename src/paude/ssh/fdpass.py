@@ -21,7 +21,7 @@ _RETRY_S = 0.02
 _LOG_LIMIT = 1024 * 1024
 _LONGEST = 4096
 SUPERVISED = "PAUDE_SUPERVISED"
-"""In the environment of a supervisor's own children: they end with it, and must not bring another to life."""
+"""In the environment of a supervisor and of its children: what outlives it must not bring another to life."""
 
 
 def main(arguments: list[str]) -> int:
@@ -100,7 +100,8 @@ def start(where: str, state: str | None) -> None:
 
 def environment(where: str, state: str | None) -> dict[str, str]:
     """This process's environment, with the directories that lead to the same socket and state."""
-    found = {"MALLOC_ARENA_MAX": "1", **os.environ}  # its few threads need no heaps of their own
+    # Its few threads need no heaps of their own.
+    found = {"MALLOC_ARENA_MAX": "1", **os.environ, SUPERVISED: "1"}
     if state is not None and Path(state).name == "paude":
         found["XDG_STATE_HOME"] = str(Path(state).parent)
     runtime = Path(where).parent
