@@ -17,7 +17,7 @@ import (
 func main() {
 	endpoint.Register()
 	root := &cobra.Command{Use: "paude-sync", SilenceUsage: true, Version: mutagen.Version}
-	root.AddCommand(withReadiness(daemon.DaemonCommand), sync.SyncCommand, watchCommand)
+	root.AddCommand(withReadiness(daemon.DaemonCommand), sync.SyncCommand, watchCommand, packCommand)
 	if err := root.Execute(); err != nil {
 		os.Exit(1)
 	}

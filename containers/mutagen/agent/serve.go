@@ -34,6 +34,9 @@ type server struct {
 	encoder    *encoding.ProtobufEncoder
 	decoder    *encoding.ProtobufDecoder
 	flusher    stream.Flusher
+
+	open   func() error // opens the workspace, which is done before anything looks at it
+	filled <-chan error // gives one when the first content is there; nil when it is
 }
 
 // serve speaks the protocol of mutagen's remote endpoint, which has no place for another endpoint than its own.
@@ -52,12 +55,9 @@ func serve(both io.ReadWriteCloser, logger *logging.Logger) error {
 		flusher: stream.NewMultiFlusher(out, packer, packed),
 	}
 	if err := s.begin(logger); err != nil {
-		return errors.Join(err, s.send(&remote.InitializeSynchronizationResponse{Error: err.Error()}))
-	}
-	defer s.endpoint.Shutdown()
-	if err := s.send(&remote.InitializeSynchronizationResponse{}); err != nil {
 		return err
 	}
+	defer s.shutdown()
 	for {
 		request := &remote.EndpointRequest{}
 		if err := s.decoder.Decode(request); err != nil {
@@ -69,11 +69,45 @@ func serve(both io.ReadWriteCloser, logger *logging.Logger) error {
 	}
 }
 
+// begin opens the workspace and answers. Where the first content is under way the workspace is opened when that is there.
 func (s *server) begin(logger *logging.Logger) error {
 	request := &remote.InitializeSynchronizationRequest{}
 	if err := s.decoder.Decode(request); err != nil {
 		return err
 	}
+	s.open = func() error { return s.openAs(request, logger) }
+	s.filled = filled()
+	if s.filled == nil {
+		if err := s.open(); err != nil {
+			return errors.Join(err, s.send(&remote.InitializeSynchronizationResponse{Error: err.Error()}))
+		}
+	}
+	return s.send(&remote.InitializeSynchronizationResponse{})
+}
+
+// ready returns when the workspace is open, or nobody wants it any more.
+func (s *server) ready(ctx context.Context) error {
+	if s.endpoint != nil {
+		return nil
+	}
+	select {
+	case err := <-s.filled:
+		if err != nil {
+			return err
+		}
+		return s.open()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *server) shutdown() {
+	if s.endpoint != nil {
+		_ = s.endpoint.Shutdown()
+	}
+}
+
+func (s *server) openAs(request *remote.InitializeSynchronizationRequest, logger *logging.Logger) error {
 	if request.Session == "" || request.Root == "" || !request.Version.Supported() {
 		return errors.New("invalid initialize request")
 	}
@@ -103,6 +137,11 @@ func (s *server) send(message proto.Message) error {
 }
 
 func (s *server) answer(request *remote.EndpointRequest) error {
+	if request.Scan == nil {
+		if err := s.ready(context.Background()); err != nil {
+			return err
+		}
+	}
 	switch {
 	case request.Poll != nil:
 		return s.whileAsked(&remote.PollCompletionRequest{}, s.poll)
@@ -143,6 +182,9 @@ func (s *server) scan(ctx context.Context, request *remote.ScanRequest) proto.Me
 	var snapshot *core.Snapshot
 	var err error
 	var again bool
+	if err := s.ready(ctx); err != nil {
+		return &remote.ScanResponse{Error: err.Error()}
+	}
 	head := s.repository.Between(ctx, func() { snapshot, err, again = s.endpoint.Scan(ctx, nil, request.Full) })
 	if err != nil {
 		return &remote.ScanResponse{Error: err.Error(), TryAgain: again}

@@ -109,14 +109,15 @@ async def _measure_sync(wishes: Wishes, files: int, edits: int, limit_s: float) 
     paths, quiet = Paths.from_environment(), display.opener("quiet")
     size = grow(wishes.workspace, files)
     async with started(wishes, paths, quiet, limit_s=limit_s) as session:
-        steps = {step.step: step.seconds for step in measure(session.plan, session.events).steps}
+        steps = {step.step: step for step in measure(session.plan, session.events).steps}
+        first, last = steps["seed"], steps["first sync"]
         name, workspace = session.record.name, Path(session.record.workspace)
         async with far_end(paths, name) as far:
             with TemporaryDirectory(prefix="paude-peers-") as work:
                 arrives = partial(far.ask, "expect")
                 peers = await bench_peers(paths, name, workspace, Path(work), arrives, say)
             found = await bench_edits(far, workspace, files, edits, say)
-    return SyncReport(files, size, *found, steps["seed"] + steps["first sync"], peers)
+    return SyncReport(files, size, *found, last.start_s + last.seconds - first.start_s, peers)
 
 
 async def _measure(wishes: Wishes, runs: int, baseline: bool, limit_s: float) -> Report:

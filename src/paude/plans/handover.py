@@ -73,7 +73,8 @@ def plan_of(k: Stop, laptop: Laptop) -> Plan:
     record = plan.step(laptop.write_record, cluster, after=[taken])
     supervisor = plan.step(laptop.start_supervisor, after=[record])
     sync = plan.step(laptop.define_sync, outgoing, after=[supervisor])
-    plan.step(laptop.first_sync, outgoing, taken, after=[sync])
+    joined = plan.step(laptop.join_sync, outgoing, taken, after=[sync])
+    plan.step(laptop.first_sync, after=[joined])
     return plan
 
 

@@ -45,10 +45,10 @@ def _listed(paths: tuple[str, ...]) -> str:
 
 
 @dataclass(frozen=True)
-class Seeded:
-    """The workspace's copy is complete; `now` when this run has filled it."""
+class Content:
+    """What the volume holds: a workspace that is `kept`, or none, and then this run fills it."""
 
-    now: bool
+    kept: bool
 
 
 @dataclass(frozen=True)
@@ -167,28 +167,29 @@ class Laptop:
         if bundle is not None:
             await gate.send_history(await anyio.Path(bundle).read_bytes())
 
-    async def seed(self, gate: Gate, outgoing: Outgoing) -> Seeded:
-        """The first content, as one stream; a volume that has been seeded keeps what it has.
-
-        Raises NameTaken when another laptop keeps it in step.
-        """
+    async def look_at_volume(self, gate: Gate) -> Content:
+        """Whether the volume has been seeded. Raises NameTaken when another laptop keeps it in step."""
         status = await gate.status()
         refuse_elsewhere(status, self.name, self.paths)
         if status.seeded:
             report.line("the workspace in the pod is kept")
-            return Seeded(now=False)
-        size = await selection.measure(self._workspace, outgoing)
-        began = time.monotonic()
-        await gate.seed(seed.tar_stream(self._workspace, outgoing, size, self.limits.bytes_per_second))
-        estimate.remember(self.paths, size.bytes, time.monotonic() - began)
-        return Seeded(now=True)
+        return Content(kept=status.seeded)
 
-    async def take_sync_over(self, gate: Gate) -> Seeded:
+    async def seed(self, gate: Gate, outgoing: Outgoing, content: Content) -> None:
+        """The first content, as one stream, into a volume that has none."""
+        if content.kept:
+            return
+        began = time.monotonic()
+        async with seed.tar_stream(self._workspace, outgoing, self.limits.bytes_per_second) as stream:
+            arrived = await gate.seed(stream)
+        estimate.remember(self.paths, int(arrived.get("bytes", 0)), time.monotonic() - began)
+
+    async def take_sync_over(self, gate: Gate) -> Content:
         """Make this laptop the one that keeps the workspace in step; another one's sync ends. Raises NotFound."""
         if not (await gate.status()).seeded:
             raise NotFound(f"{self.name} has no files yet", hint="wait until its start is done")
         await gate.take_over(str(this_machine(self.paths)))
-        return Seeded(now=False)
+        return Content(kept=True)
 
     @asynccontextmanager
     async def define_sync(self, outgoing: Outgoing) -> AsyncIterator[None]:
@@ -206,12 +207,15 @@ class Laptop:
     async def _define_sync(self, outgoing: Outgoing, *, fresh: bool) -> None:
         await session.define(self.paths, self.name, self._workspace, outgoing, fresh=fresh, limits=self.limits)
 
-    async def first_sync(self, outgoing: Outgoing, seeded: Seeded) -> None:
-        """It connects and goes once around: from here on both sides are in step."""
-        if seeded.now and not self.fresh:  # a volume that is new under a name that is not
+    async def join_sync(self, outgoing: Outgoing, content: Content) -> None:
+        """It connects, also while the first content is under way: the gate has it wait until that is there."""
+        if not (content.kept or self.fresh):  # a volume that is new under a name that is not
             await self._define_sync(outgoing, fresh=True)
         await session.released(self.paths, self.name)
         await session.resume(self.paths, self.name)
+
+    async def first_sync(self) -> None:
+        """It goes once around: from here on both sides are in step."""
         await session.first_cycle(self.paths, self.name)
 
     async def mark_seeded(self, gate: Gate) -> None:

@@ -60,9 +60,11 @@ def on_kubernetes(k: Start, laptop: Laptop, *, firewall: bool = False) -> Plan:
     gate = plan.step(laptop.connect_gate, pod, keys)
     announced = plan.step(laptop.announce_image, gate, image)
     unpacked = plan.step(laptop.send_history, gate, history)
-    seeded = plan.step(laptop.seed, gate, outgoing)
+    content = plan.step(laptop.look_at_volume, gate)
+    seeded = plan.step(laptop.seed, gate, outgoing, content)
     sync = plan.step(laptop.define_sync, outgoing, after=[supervisor])
-    synced = plan.step(laptop.first_sync, outgoing, seeded, after=[sync])
+    joined = plan.step(laptop.join_sync, outgoing, content, after=[sync])
+    synced = plan.step(laptop.first_sync, after=[joined, seeded])
     marked = plan.step(laptop.mark_seeded, gate, after=[synced])
 
     # Only now may the agent run.
@@ -111,9 +113,11 @@ def on_podman(p: PodmanStart, laptop: Laptop) -> Plan:
         outgoing = plan.step(laptop.choose_what_goes_out)
         history = plan.step(laptop.pack_history, after=[noted])
         unpacked = plan.step(laptop.send_history, gate, history)
-        seeded = plan.step(laptop.seed, gate, outgoing)
+        content = plan.step(laptop.look_at_volume, gate)
+        seeded = plan.step(laptop.seed, gate, outgoing, content)
         sync = plan.step(laptop.define_sync, outgoing, after=[supervisor])
-        synced = plan.step(laptop.first_sync, outgoing, seeded, after=[sync])
+        joined = plan.step(laptop.join_sync, outgoing, content, after=[sync])
+        synced = plan.step(laptop.first_sync, after=[joined, seeded])
         marked = plan.step(laptop.mark_seeded, gate, after=[synced])
         there = [marked, unpacked]
 

@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"paude/pod/internal/gate"
 	"paude/pod/internal/mark"
 	"paude/pod/internal/paths"
 	"paude/pod/internal/say"
@@ -16,35 +15,33 @@ import (
 // takeSeed fills the empty workspace from the tar stream on stdin. It is refused once the workspace is seeded: from
 // then on the sync alone writes there.
 func takeSeed() int {
-	reply, err := ask(gate.Request{Verb: "status"})
-	if err != nil {
-		say.Line("the gate does not answer: %v", err)
-		return exitFailed
-	}
-	if reply.Status.Seeded {
-		say.Line("the workspace is seeded already")
-		return exitRefused
-	}
-	lock, err := begin()
+	broken := mark.Exists(paths.Seeding)
+	lock, err := hold()
 	if err != nil {
 		say.Line("seed: %v", err)
 		return exitFailed
 	}
 	defer lock.Close()
-	count, err := seed.Extract(os.Stdin, paths.Workspace)
+	if code := tell("filling", ""); code != 0 {
+		if !broken {
+			_ = os.Remove(paths.Seeding)
+		}
+		return code
+	}
+	count, err := fill(broken)
 	if err != nil {
 		say.Line("seed: %v", err)
 		return exitFailed
 	}
-	_, _ = ask(gate.Request{Verb: "filled"})
+	if code := tell("filled", ""); code != 0 {
+		return code
+	}
 	_ = json.NewEncoder(os.Stdout).Encode(count)
 	return 0
 }
 
-// begin allows one seeding at a time and clears away what one that broke off left: files that are gone on the laptop
-// by now would otherwise come back from here.
-func begin() (*os.File, error) {
-	broken := mark.Exists(paths.Seeding)
+// hold allows one seeding at a time.
+func hold() (*os.File, error) {
 	lock, err := os.OpenFile(paths.Seeding, os.O_CREATE|os.O_RDWR, 0o664)
 	if err != nil {
 		return nil, err
@@ -53,8 +50,16 @@ func begin() (*os.File, error) {
 		lock.Close()
 		return nil, err
 	}
+	return lock, nil
+}
+
+// fill clears away what a seeding that broke off left: files that are gone on the laptop by now would otherwise come back
+// from here.
+func fill(broken bool) (seed.Count, error) {
 	if broken {
-		err = seed.Empty(paths.Workspace)
+		if err := seed.Empty(paths.Workspace); err != nil {
+			return seed.Count{}, err
+		}
 	}
-	return lock, err
+	return seed.Extract(os.Stdin, paths.Workspace)
 }

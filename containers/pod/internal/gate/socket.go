@@ -26,6 +26,9 @@ type Reply struct {
 	Probes []fence.Result `json:"probes,omitempty"`
 }
 
+// AwaitFilled is the verb that is answered when the sync may look at the workspace.
+const AwaitFilled = "await-filled"
+
 const (
 	done    = 0
 	failed  = 1
@@ -75,8 +78,12 @@ func (s *State) do(ctx context.Context, request Request) Reply {
 	var err error
 	switch request.Verb {
 	case "status":
+	case "filling":
+		return s.Filling()
 	case "filled":
 		s.Filled()
+	case AwaitFilled:
+		return s.awaitFilled(ctx)
 	case "seeded":
 		err = s.Seeded()
 	case "image-ready":

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -22,6 +23,7 @@ type Status struct {
 	Session    string        `json:"session"`
 	UID        string        `json:"uid"` // as the volume says
 	Seeded     bool          `json:"seeded"`
+	Filled     bool          `json:"filled"` // the sync may look at the workspace
 	Released   bool          `json:"released"`
 	Leave      bool          `json:"leave"`
 	ImageReady bool          `json:"image_ready"`
@@ -48,6 +50,7 @@ type State struct {
 	image    string
 	fenceOff bool
 	seeded   bool
+	filled   bool // by this gate's lifetime
 	released bool
 	unproven int
 	verdict  fence.Verdict
@@ -194,8 +197,47 @@ func (s *State) Seeded() error {
 	return nil
 }
 
-// Filled begins to write to the disk what the first content has brought, so that Seeded finds little to wait for.
-func (s *State) Filled() { go flush() }
+// Filling begins the first content, and refuses it once the workspace is seeded. What still syncs from an earlier one that
+// was not finished ends: it would take what is missing for deleted.
+func (s *State) Filling() Reply {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.seeded {
+		return Reply{Code: refused, Error: "the workspace is seeded already"}
+	}
+	if !s.filled {
+		return Reply{Code: done} // so no sync agent was let in
+	}
+	s.filled = false
+	return outcome(endOthers(""))
+}
+
+// Filled lets the sync in, and begins to write to the disk what the first content has brought, so that Seeded finds
+// little to wait for.
+func (s *State) Filled() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.filled = true
+	s.tellAll()
+	go flush()
+}
+
+// awaitFilled returns when the sync may look at the workspace.
+func (s *State) awaitFilled(ctx context.Context) Reply {
+	for {
+		s.mutex.Lock()
+		change, filled := s.changed, s.seeded || s.filled
+		s.mutex.Unlock()
+		if filled {
+			return Reply{Code: done}
+		}
+		select {
+		case <-ctx.Done():
+			return Reply{Code: failed, Error: "the gate ends"}
+		case <-change:
+		}
+	}
+}
 
 // flush returns when everything on the volume is on the disk. Where nobody can do that for a whole file system (gVisor)
 // nothing is waited for.
@@ -262,7 +304,7 @@ func (s *State) Status() Status {
 	uid, _ := mark.Read(paths.Sentinel)
 	parked, _ := mark.Read(paths.Parked)
 	return Status{
-		Session: s.session, UID: uid, Seeded: s.seeded, Released: s.released,
+		Session: s.session, UID: uid, Seeded: s.seeded, Filled: s.seeded || s.filled, Released: s.released,
 		Leave: lease.Holds(), ImageReady: mark.Exists(paths.ImageReady), Parked: parked,
 		Fence: s.verdict, Volume: space(), History: mark.Exists(paths.Bundle), Credentials: credentials,
 		Life: s.lifeSoFar(), SyncOwner: s.owner,

@@ -4,13 +4,13 @@ package seed
 import (
 	"archive/tar"
 	"bufio"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // Count is how much was written.
@@ -26,25 +26,33 @@ const (
 	writers = 4
 )
 
-// Extract writes the regular files, directories and symbolic links of a tar stream, plain or gzipped, below root, which
+// Extract writes the regular files, directories and symbolic links of a tar stream, plain or packed by zstd, below root, which
 // nobody else may write meanwhile. It refuses names that lead out of root and every other kind of entry.
 func Extract(stream io.Reader, root string) (Count, error) {
-	archive, err := plain(bufio.NewReaderSize(stream, readAhead))
+	archive, done, err := plain(bufio.NewReaderSize(stream, readAhead))
 	if err != nil {
 		return Count{}, err
 	}
+	defer done()
 	tree := newTree(root)
 	workers := newWorkers(writers)
 	count, err := readAll(tar.NewReader(archive), tree, workers)
+	if err == nil {
+		_, err = io.Copy(io.Discard, archive) // the sum of what was packed is at its end
+	}
 	return count, errors.Join(err, workers.finish())
 }
 
-// The laptop decides by its first bytes whether packing pays.
-func plain(stream *bufio.Reader) (io.Reader, error) {
-	if magic, _ := stream.Peek(2); string(magic) != "\x1f\x8b" {
-		return stream, nil
+// The first bytes say whether it is packed (RFC 8878, section 3.1.1).
+func plain(stream *bufio.Reader) (io.Reader, func(), error) {
+	if magic, _ := stream.Peek(4); string(magic) != "\x28\xb5\x2f\xfd" {
+		return stream, func() {}, nil
 	}
-	return gzip.NewReader(stream)
+	unpacked, err := zstd.NewReader(stream)
+	if err != nil {
+		return nil, nil, err
+	}
+	return unpacked, unpacked.Close, nil
 }
 
 // Empty removes everything below root.
@@ -110,7 +118,7 @@ func regular(archive *tar.Reader, header *tar.Header, path string, workers *work
 }
 
 // Only the executable bit travels; the rest is the umask's.
-func mode(header *tar.Header) fs.FileMode {
+func mode(header *tar.Header) uint32 {
 	if header.Mode&0o100 != 0 {
 		return 0o777
 	}

@@ -3,13 +3,13 @@ package seed
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 var stamp = time.Unix(1_700_000_000, 0)
@@ -110,14 +110,34 @@ func BenchmarkTenThousandFiles(b *testing.B) {
 	}
 }
 
+func packed(t testing.TB, text []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	writer, err := zstd.NewWriter(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = writer.Write(text)
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
 func TestAPackedStreamIsUnpacked(t *testing.T) {
-	var packed bytes.Buffer
-	writer := gzip.NewWriter(&packed)
-	_, _ = io.Copy(writer, stream(t, tar.Header{Name: "a", Typeflag: tar.TypeReg, Size: 7}))
-	_ = writer.Close()
+	text := packed(t, stream(t, tar.Header{Name: "a", Typeflag: tar.TypeReg, Size: 7}).Bytes())
 	root := t.TempDir()
-	count, err := Extract(&packed, root)
+	count, err := Extract(bytes.NewReader(text), root)
 	if info, missing := os.Stat(filepath.Join(root, "a")); err != nil || missing != nil || info.Size() != 7 || count.Bytes != 7 {
 		t.Fatalf("%+v, %v, %v", count, err, missing)
+	}
+}
+
+func TestAPackedStreamThatBreaksOffIsNone(t *testing.T) {
+	text := packed(t, stream(t, tar.Header{Name: "a", Typeflag: tar.TypeReg, Size: 7}).Bytes())
+	for _, missing := range []int{1, 4, 5, len(text) - 5} {
+		if _, err := Extract(bytes.NewReader(text[:len(text)-missing]), t.TempDir()); err == nil {
+			t.Errorf("%d bytes are missing at the end, and it was taken", missing)
+		}
 	}
 }

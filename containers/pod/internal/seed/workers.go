@@ -1,19 +1,18 @@
 package seed
 
 import (
-	"bytes"
 	"io"
-	"io/fs"
 	"os"
 	"sync"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 type job struct {
 	path    string
-	mode    fs.FileMode
+	mode    uint32
 	changed time.Time
 	content []byte
 }
@@ -38,7 +37,7 @@ func newWorkers(number int) *workers {
 func (w *workers) work() {
 	defer w.all.Done()
 	for one := range w.jobs {
-		if err := writeFile(one.path, one.mode, one.changed, bytes.NewReader(one.content)); err != nil {
+		if err := writeSmall(one); err != nil {
 			w.fail(err)
 		}
 	}
@@ -53,7 +52,7 @@ func (w *workers) fail(err error) {
 }
 
 // write hands a file over, and gives the error that an earlier one met.
-func (w *workers) write(path string, mode fs.FileMode, changed time.Time, content []byte) error {
+func (w *workers) write(path string, mode uint32, changed time.Time, content []byte) error {
 	w.jobs <- job{path, mode, changed, content}
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
@@ -66,27 +65,66 @@ func (w *workers) finish() error {
 	return w.failed
 }
 
-func writeFile(path string, mode fs.FileMode, changed time.Time, content io.Reader) error {
-	file, err := create(path, mode)
+func writeFile(path string, mode uint32, changed time.Time, content io.Reader) error {
+	descriptor, err := create(path, mode)
 	if err != nil {
 		return err
 	}
+	file := os.NewFile(uintptr(descriptor), path)
 	defer file.Close()
 	if _, err = io.Copy(file, content); err != nil {
 		return err
 	}
-	stamp := unix.NsecToTimeval(changed.UnixNano())
-	return unix.Futimes(int(file.Fd()), []unix.Timeval{stamp, stamp})
+	return setTimes(descriptor, changed)
 }
 
-func create(path string, mode fs.FileMode) (*os.File, error) {
-	flags := os.O_CREATE | os.O_EXCL | os.O_WRONLY | unix.O_NOFOLLOW
-	file, err := os.OpenFile(path, flags, mode)
-	if !os.IsExist(err) {
-		return file, err
+// writeSmall is for files whose content costs less than what Go does around a file of its own.
+func writeSmall(one job) error {
+	descriptor, err := create(one.path, one.mode)
+	if err != nil {
+		return err
 	}
-	if err = os.Remove(path); err != nil {
-		return nil, err
+	defer unix.Close(descriptor)
+	for left := one.content; len(left) > 0; {
+		written, err := unix.Write(descriptor, left)
+		if err != nil && err != unix.EINTR {
+			return &os.PathError{Op: "write", Path: one.path, Err: err}
+		}
+		left = left[max(written, 0):]
 	}
-	return os.OpenFile(path, flags, mode)
+	return setTimes(descriptor, one.changed)
+}
+
+// setTimes sets both times of an open file (utimensat(2) without a path).
+func setTimes(descriptor int, changed time.Time) error {
+	time := unix.NsecToTimespec(changed.UnixNano())
+	times := [2]unix.Timespec{time, time}
+	_, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(descriptor), 0, uintptr(unsafe.Pointer(&times)), 0, 0, 0)
+	if errno != 0 {
+		return os.NewSyscallError("utimensat", errno)
+	}
+	return nil
+}
+
+func create(path string, mode uint32) (int, error) {
+	descriptor, err := createNew(path, mode)
+	if err == unix.EEXIST {
+		if err = os.Remove(path); err != nil {
+			return 0, err
+		}
+		descriptor, err = createNew(path, mode)
+	}
+	if err != nil {
+		return 0, &os.PathError{Op: "create", Path: path, Err: err}
+	}
+	return descriptor, nil
+}
+
+func createNew(path string, mode uint32) (int, error) {
+	for {
+		descriptor, err := unix.Open(path, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
+		if err != unix.EINTR { // some network volumes give it
+			return descriptor, err
+		}
+	}
 }

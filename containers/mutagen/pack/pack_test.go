@@ -1,0 +1,83 @@
+package pack
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+func packed(t *testing.T, root string, paths ...string) (map[string]*tar.Header, map[string]string, []string) {
+	t.Helper()
+	names := make(chan string, len(paths))
+	for _, path := range paths {
+		names <- path
+	}
+	close(names)
+	var out bytes.Buffer
+	var unreadable []string
+	tell := Tell{func(path string) { unreadable = append(unreadable, path) }, func(int64) {}}
+	if err := Write(&out, root, names, tell); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := zstd.NewReader(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	headers, contents := map[string]*tar.Header{}, map[string]string{}
+	for archive := tar.NewReader(stream); ; {
+		header, err := archive.Next()
+		if err == io.EOF {
+			return headers, contents, unreadable
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		headers[header.Name], contents[header.Name] = header, string(content)
+	}
+}
+
+func TestEntriesAreWhatTheyAreWhenTheirTurnComes(t *testing.T) {
+	root := t.TempDir()
+	large := string(bytes.Repeat([]byte("large "), small))
+	_ = os.Mkdir(filepath.Join(root, "d"), 0o700)
+	_ = os.WriteFile(filepath.Join(root, "d/run"), []byte("x"), 0o700)
+	_ = os.WriteFile(filepath.Join(root, "large"), []byte(large), 0o600)
+	_ = os.Symlink("d/run", filepath.Join(root, "link"))
+	headers, contents, unreadable := packed(t, root, "d", "d/run", "large", "link", "gone", "large/below")
+	if len(headers) != 4 || !slices.Equal(unreadable, []string{"large/below"}) {
+		t.Fatal(headers, unreadable)
+	}
+	if headers["d/"].Typeflag != tar.TypeDir || headers["link"].Linkname != "d/run" {
+		t.Fatal(headers["d/"], headers["link"])
+	}
+	if headers["d/run"].Mode != 0o755 || headers["large"].Mode != 0o644 || contents["large"] != large {
+		t.Fatal(headers["d/run"], headers["large"])
+	}
+}
+
+func TestAFileThatBecameShorterKeepsItsSize(t *testing.T) {
+	root := t.TempDir()
+	for _, size := range []int{small, small + 1} {
+		path := filepath.Join(root, "f")
+		_ = os.WriteFile(path, bytes.Repeat([]byte("x"), size), 0o600)
+		one := look(root, "f")
+		_ = os.Truncate(path, 1)
+		var out bytes.Buffer
+		archive := tar.NewWriter(&out)
+		if err := errors.Join(one.appendTo(archive), archive.Close()); err != nil {
+			t.Fatal(size, err)
+		}
+	}
+}
