@@ -114,6 +114,29 @@ async def test_a_session_goes_from_laptop_to_laptop_and_nothing_is_lost(
     assert (here / "mine").read_text() == "edited on the first\n"
 
 
+def test_a_session_that_is_stopped_goes_on_at_another_laptop(
+    laptop: Laptop, other_laptop: Laptop, kubectl: Admin
+) -> None:
+    other = other_laptop
+    here = laptop.workspace("project", {"both": "same\n", "mine": "of the first\n"})
+    there = other.workspace("copy", {"both": "same\n", "theirs": "of the second\n"})
+    name = laptop.start(here)
+    laptop.paude("stop", name, "--keep-workspace")
+
+    told = other.paude("attach", name, "--take-over", "--workspace", str(there), "--yes").stderr
+    assert f"`paude start {there}` brings it back" in told
+    assert other.start(there) == name
+    assert (there / "mine").read_text() == "of the first\n"
+    assert other.inside(name, "cat theirs") == "of the second\n"
+    refused(laptop, "start", str(here), "--agent", "shell", "--detach")
+    assert sync(other, name)["healthy"]
+
+    other.paude("stop", name)
+    assert {one for one in kubectl.names() if name in one} == set()
+    laptop.paude("stop", name)
+    assert laptop.records() == {}
+
+
 def test_a_name_that_nobody_knows_is_told_with_where_was_looked(laptop: Laptop) -> None:
     done = laptop.paude("attach", "nobody", code=4)
     assert "there is no session nobody" in done.stderr

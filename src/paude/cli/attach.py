@@ -79,9 +79,8 @@ def attach(
         record = _known(record.name, paths, None)
     if not record.committed:
         raise NotFound(f"{record.name} is not ready: its start is under way, or was killed", hint="`paude start` again")
-    if take_over:
-        _take_over(record, workspace, paths, timeout, progress, yes)
-    if not detach:
+    runs = not take_over or _take_over(record, workspace, paths, timeout, progress, yes)
+    if runs and not detach:
         open_terminal(record.name, clipboard)
 
 
@@ -122,7 +121,8 @@ def _fetch(name: str, target: Target, paths: Paths) -> Record:
     return record
 
 
-def _take_over(record: Record, workspace: Path, paths: Paths, timeout: float, progress: str, yes: bool) -> None:
+def _take_over(record: Record, workspace: Path, paths: Paths, timeout: float, progress: str, yes: bool) -> bool:
+    """Whether there is a terminal to open then: a session that is stopped has none."""
     from paude.cli import display
     from paude.plans.handover import directory_for
     from paude.plans.handover import take_over as perform
@@ -132,8 +132,12 @@ def _take_over(record: Record, workspace: Path, paths: Paths, timeout: float, pr
         asked = f"{directory} is kept in step with {record.name} from now on; files that differ become conflicts"
         if not agreed(UsageError(asked, hint="agree with --yes"), "Go on with that?"):
             raise UsageError("not agreed to", hint="--workspace names another directory")
-    in_loop(lambda: perform(record, directory, paths, display.opener(progress), yes=yes, limit_s=timeout))
-    say(f"{directory} is in step with {record.name}; the laptop that had its sync before has stopped")
+    in_step = in_loop(lambda: perform(record, directory, paths, display.opener(progress), yes=yes, limit_s=timeout))
+    if in_step:
+        say(f"{directory} is in step with {record.name}; the laptop that had its sync before has stopped")
+    else:
+        say(f"{record.name} is stopped: `paude start {directory}` brings it back, in step with that directory")
+    return bool(in_step)
 
 
 async def _watch_start(name: str, paths: Paths) -> None:

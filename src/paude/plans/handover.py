@@ -13,11 +13,13 @@ from paude.backends.base import PODMAN
 from paude.engine import Plan
 from paude.errors import NameTaken, UsageError
 from paude.plans.laptop import Laptop
+from paude.plans.look import glance
 from paude.plans.perform import OpenDisplay
 from paude.plans.request import check_neighbours, sync_limits
 from paude.plans.running import Recorder, committed
 from paude.sessions import records
 from paude.sessions.records import Record
+from paude.sessions.states import SessionState
 from paude.settings import Paths, read
 from paude.ssh import session_keys, ssh_config
 from paude.sync.selection import check_workspace
@@ -80,10 +82,11 @@ def plan_of(k: Stop, laptop: Laptop) -> Plan:
 
 async def take_over(
     record: Record, workspace: Path, paths: Paths, display: OpenDisplay, *, yes: bool, limit_s: float
-) -> None:
+) -> bool:
     """Keep `workspace` in step with the session from now on; `yes` agrees to whatever would be sent.
 
-    Raises StepFailed or TimedOut; the command may be repeated then.
+    False when the session is stopped: its next start from here does so then.
+    Raises StepFailed or TimedOut; the command may be repeated.
     """
     from paude.backends.kubernetes.stop import Stop
 
@@ -92,7 +95,11 @@ async def take_over(
     agreed = None if yes else ()
     laptop = Laptop(taken, record.guest, paths, agreed, None if yes else 0, limits)
     with records.workspace_locked(paths, str(workspace)), records.locked(paths, record.name):
+        if (await glance(record, paths)).state is SessionState.STOPPED:
+            records.save(paths, replace(taken, claimed=True))
+            return False
         plan = plan_of(Stop(record, paths), laptop)
         with display(plan) as emit:
             async with committed(plan, Recorder(emit), limit_s):
                 pass
+    return True

@@ -105,7 +105,7 @@ class Laptop:
         """Which files travel, decided here and now. Raises UsageError for more than somebody agreed to."""
         chosen, more = await decided.decide(self.paths, self._workspace, self.only)
         decided.check(more, self.agreed)
-        if self.fresh:
+        if self.fresh or self.record.claimed:
             found = await estimate.estimate(self.paths, self._workspace, chosen, self.limits)
             report.line(f"to send: {found}")
             estimate.check(found, self.limits, self.agreed_bytes)
@@ -168,9 +168,15 @@ class Laptop:
             await gate.send_history(await anyio.Path(bundle).read_bytes())
 
     async def look_at_volume(self, gate: Gate) -> Content:
-        """Whether the volume has been seeded. Raises NameTaken when another laptop keeps it in step."""
+        """Whether the volume has been seeded. Raises NameTaken when another laptop keeps it in step.
+
+        Unless this one took it over while the session was stopped: then the gate hears of that now.
+        """
         status = await gate.status()
-        refuse_elsewhere(status, self.name, self.paths)
+        if self.record.claimed:
+            await gate.take_over(str(this_machine(self.paths)))
+        else:
+            refuse_elsewhere(status, self.name, self.paths)
         if status.seeded:
             report.line("the workspace in the pod is kept")
         return Content(kept=status.seeded)

@@ -111,7 +111,7 @@ def _commit(paths: Paths, name: str) -> None:
     record = records.load(paths, name)
     if not isinstance(record, Record):
         raise PaudeError(f"the record of session {name} has gone while it was started")
-    records.save(paths, replace(record, committed=True))
+    records.save(paths, replace(record, committed=True, claimed=False))
 
 
 async def stop_session(

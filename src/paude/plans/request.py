@@ -149,6 +149,7 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
         committed=resumed is not None,
         mounted=_mounted(wishes, backend, resumed),
         expires=gift.expires,
+        claimed=resumed is not None and resumed.claimed,
     )
     gift = trusting(gift, company)
     laptop = Laptop(

@@ -27,7 +27,7 @@ from paude.settings import Paths
 SCHEMA = 1
 _LARGEST = 256 * 1024
 _FILE = "record.json"
-_OF_ONE_MACHINE = {"server", "namespace", "user", "kubeconfig", "committed", "guest"}
+_OF_ONE_MACHINE = {"server", "namespace", "user", "kubeconfig", "committed", "guest", "claimed"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Record:
     `mounted`: the agent works on the developer's directory itself, and nothing is synced.
     `committed` is False while a start is under way (or was killed): such a session is cleaned up, not resumed.
     `guest`: it was started on another machine, whose directory `workspace` is; this one has the keys and no more.
+    `claimed`: its sync was taken over while it was stopped, and its gate hears of it when it starts.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Record:
     mounted: bool = False
     expires: str = ""
     guest: bool = False
+    claimed: bool = False
     schema: int = SCHEMA
 
     @property

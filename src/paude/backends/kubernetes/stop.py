@@ -71,9 +71,9 @@ class Stop:
         await self._remove(cluster, "NetworkPolicy", "")
 
     async def delete_secrets(self, cluster: Cluster) -> None:
-        """Keys and credentials die with the session."""
+        """What its containers had of keys and credentials goes with them."""
         async with anyio.create_task_group() as tasks:
-            for part in ("gate", "agent", "laptop", "credentials", "kept", "pull"):
+            for part in ("gate", "agent", "credentials", "kept", "pull"):
                 tasks.start_soon(self._remove, cluster, "Secret", part)
 
     async def delete_proxy(self, cluster: Cluster) -> None:
@@ -91,7 +91,8 @@ class Stop:
         await self._remove(cluster, "PersistentVolumeClaim", "")
 
     async def delete_anchor(self, cluster: Cluster) -> None:
-        """Give the name back."""
+        """Give the name back, and what other laptops find under it."""
+        await self._remove(cluster, "Secret", "laptop")
         await self._remove(cluster, "ConfigMap", "")
 
     async def _remove(self, cluster: Cluster, kind: str, part: str) -> None:
