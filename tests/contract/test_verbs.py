@@ -7,15 +7,18 @@ import os
 import signal
 import socket
 import subprocess
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio.to_thread
 import pytest
 import test_backends
 
+from laptop import Laptop
 from places import Place, Session, every_verb, start_session
 from terminal_user import User
 from waiting import eventually
@@ -180,6 +183,47 @@ def test_cleanup_ends_what_a_killed_start_left_and_spares_what_works(session: Se
     laptop.paude("cleanup")
     assert session.place.things(name) == set()
     assert [one["name"] for one in laptop.records().values()] == [session.name]
+
+
+@pytest.mark.verbs("start", "stop")
+def test_cleanup_ends_what_a_lost_laptop_left_when_it_is_asked_for_by_its_owners_name(place: Place) -> None:
+    lost, owner = place.laptop, f"owner-{uuid.uuid4().hex[:8]}"
+    workspace = lost.workspace("lost")
+    name = lost.start(workspace, LOGNAME=owner)
+    lost.inside(name, "echo here alone > work")
+    other = Laptop(lost.home / "other", lost.home / "other/.s", lost.env | own_home(lost.home / "other"))
+
+    def listed(*words: str) -> list[str]:
+        found = other.paude("cleanup", "--elsewhere", "--dry-run", "-o", "name", "--older-than", "1s", *words)
+        return found.stdout.split()
+
+    assert name not in listed(), "somebody else's"
+    assert listed("--owner", owner) == [name]
+    other.paude("cleanup", "--elsewhere", "--owner", owner)  # it is neither parked nor was an age named
+    assert lost.inside(name, "cat work") == "here alone\n"
+
+    other.paude("cleanup", "--elsewhere", "--owner", owner, "--older-than", "1s")
+    row = next(one for one in session_rows(lost) if one["name"] == name)
+    assert row["state"] == "stopped"
+    assert listed("--owner", owner) == []
+    lost.start(workspace, LOGNAME=owner)  # its laptop was found again
+    assert lost.inside(name, "cat work") == "here alone\n"
+    lost.paude("stop", name, "--discard")
+    assert place.things(name) == set()
+
+
+def own_home(home: Path) -> dict[str, str]:
+    """The environment of another machine of the same kind."""
+    found = {"HOME": str(home), "XDG_STATE_HOME": str(home / ".s"), "XDG_RUNTIME_DIR": str(home / ".r")}
+    for directory in (home, home / ".s", home / ".r"):
+        directory.mkdir(mode=0o700)
+    return found
+
+
+def session_rows(laptop: Laptop) -> list[dict[str, Any]]:
+    """What `paude sessions` lists."""
+    rows: list[dict[str, Any]] = json.loads(laptop.paude("sessions", "-o", "json").stdout)["sessions"]
+    return rows
 
 
 @pytest.mark.verbs("prune")

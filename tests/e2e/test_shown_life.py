@@ -68,6 +68,7 @@ def test_a_start_removes_what_had_its_time_and_keeps_a_volume_with_work(laptop: 
     assert kubectl.names("-l", f"paude.io/session={name}") == {
         f"persistentvolumeclaim/paude-{name}",
         f"configmap/paude-{name}",
+        f"secret/paude-{name}-laptop",
     }
 
 

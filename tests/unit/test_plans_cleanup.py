@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from paude.backends.base import Listed, Location
 from paude.cli.display import opener
-from paude.plans.cleanup import Stale, end, judge, survey
+from paude.plans.cleanup import Stale, end, judge, judge_elsewhere, survey
 from paude.sessions import records
 from paude.sessions.records import Record
 from paude.sessions.states import Seen, SessionState
@@ -38,6 +39,25 @@ IDLE = Seen(SessionState.PARKED, "idle for 4h: no output, no process at work, no
 )
 def test_a_session_has_had_its_time(record: Record, seen: Seen, older_than_s: float | None, why: str) -> None:
     assert judge(record, seen, NOW, older_than_s) == why
+
+
+@pytest.mark.parametrize(
+    ("seen", "older_than_s", "why"),
+    [
+        (RUNNING, None, ""),
+        (IDLE, None, IDLE.reason),
+        (Seen(SessionState.PARKED, "stopped by its owner"), None, "stopped by its owner"),
+        (Seen(SessionState.PARKED), None, "parked"),
+        (Seen(SessionState.OPEN, "the fence is open: api"), None, "the fence is open: api"),
+        (RUNNING, 3600.0, ""),
+        (RUNNING, 3599.0, "older than 0:59:59"),
+        (Seen(SessionState.STOPPED), 0.0, ""),
+    ],
+)
+def test_a_session_of_a_laptop_that_is_gone_has_had_its_time(seen: Seen, older_than_s: float | None, why: str) -> None:
+    made = YOUNG.created_at.replace("+00:00", "Z")
+    one = Listed("x", "0" * 16, "me", "shell", "/w", "closed", made, "kubernetes", Location("https://x.test"), seen)
+    assert judge_elsewhere(one, NOW, older_than_s) == why
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ class Reachable(Protocol):
 
 @dataclass(frozen=True)
 class Listed:
-    """One session as its place knows it."""
+    """One session as its place, of kind `backend`, knows it; `keeps`: its files outlive its containers."""
 
     name: str
     uid: str
@@ -51,6 +51,7 @@ class Listed:
     workspace: str
     wall: str
     created_at: str
-    namespace: str
-    server: str
+    backend: str
+    location: Location
     seen: Seen
+    keeps: bool = True

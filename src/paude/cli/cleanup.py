@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,10 +11,10 @@ from paude.cli import options
 from paude.cli.app import in_loop, put, say
 from paude.cli.output import LISTING, Listing, checked, document, table
 from paude.cli.verb import Verb
-from paude.errors import UsageError
+from paude.errors import PaudeError, UsageError
 
 if TYPE_CHECKING:
-    from paude.plans.cleanup import Stale
+    from paude.plans.cleanup import Stale, Survey
     from paude.settings import Paths
 
 SCHEMA = 1
@@ -30,6 +31,14 @@ def cleanup(
         str | None,
         typer.Option(metavar="DURATION", help="Also those that were started longer ago than this: 90m, 48h."),
     ] = None,
+    elsewhere: Annotated[
+        bool,
+        typer.Option("--elsewhere", help="Instead those of yours whose laptop or home directory is gone."),
+    ] = False,
+    owner: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With --elsewhere: those of this user, by the name in `sessions -o wide`."),
+    ] = None,
     output: Listing = "text",
     timeout: options.Timeout = 300,
     progress: options.Progress = "auto",
@@ -37,24 +46,53 @@ def cleanup(
     """End the sessions that were parked because they were idle or too old, and what killed starts left.
 
     Each is stopped as `paude stop` does it: its work comes home first, and where some would be lost its volume stays.
+
+    With --elsewhere it is the sessions that this machine did not start, or has forgotten: those that are parked, for
+    whatever reason. Their volumes stay, since nobody here can know what is on them alone.
     """
-    from paude.cli import display
-    from paude.plans.cleanup import end, survey
-    from paude.settings import Paths, read
+    if owner is not None and not elsewhere:
+        raise UsageError("--owner goes with --elsewhere")
+
+    from paude.settings import Paths
 
     output = checked(output, LISTING)
     span = _seconds(older_than)
     paths = Paths.from_environment()
-    found = in_loop(lambda: survey(paths, older_than_s=span))
+    found, end = _elsewhere(paths, owner, span) if elsewhere else _here(paths, span)
     for trouble in found.troubles:
         say(f"warning: {trouble}")
+    if found.others:
+        say(f"passed over: the sessions of {', '.join(found.others)}; --owner names one of them")
     if dry_run or not found.stale:
         _print(found.stale, output)
         return
-    keep = read(paths, None).values.lifecycle.keep_workspace
-    failed = in_loop(lambda: end(found.stale, paths, display.opener(progress), say, keep_volume=keep, limit_s=timeout))
+    failed = in_loop(lambda: end(progress, timeout))
     if failed:
         raise failed[0]
+
+
+_End = Callable[[str, float], Awaitable[list[PaudeError]]]
+
+
+def _here(paths: Paths, span: float | None) -> tuple[Survey, _End]:
+    from paude.cli import display
+    from paude.plans.cleanup import end, survey
+    from paude.settings import read
+
+    found = in_loop(lambda: survey(paths, older_than_s=span))
+    keep = read(paths, None).values.lifecycle.keep_workspace
+    return found, lambda kind, limit: end(
+        found.stale, paths, display.opener(kind), say, keep_volume=keep, limit_s=limit
+    )
+
+
+def _elsewhere(paths: Paths, owner: str | None, span: float | None) -> tuple[Survey, _End]:
+    from paude.cli import display
+    from paude.plans.cleanup import end_elsewhere, survey_elsewhere
+    from paude.plans.request import owner as me
+
+    found = in_loop(lambda: survey_elsewhere(paths, owner or me(), older_than_s=span))
+    return found, lambda kind, limit: end_elsewhere(found.stale, paths, display.opener(kind), say, limit_s=limit)
 
 
 def sweep(paths: Paths, *but: str) -> None:

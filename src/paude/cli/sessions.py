@@ -123,7 +123,10 @@ async def _collect() -> tuple[list[Row], list[str]]:
     found = await listing(paths)
     known = (one for one in records.load_all(paths) if isinstance(one, Record))
     ends = {record.uid: record.expires for record in known if record.expires}
-    rows = {(one.server, one.namespace, one.name): _row(one, ends.get(one.uid, "")) for one in found.sessions}
+    rows = {
+        (one.location.server, one.location.namespace, one.name): _row(one, ends.get(one.uid, ""))
+        for one in found.sessions
+    }
     return sorted(rows.values(), key=lambda row: (row.age_s, row.name)), found.troubles
 
 
@@ -148,8 +151,8 @@ def _row(one: Listed, expires: str) -> Row:
         agent=one.agent,
         workspace=one.workspace,
         age_s=(datetime.now(UTC) - made).total_seconds(),
-        namespace=one.namespace,
-        server=one.server,
+        namespace=one.location.namespace,
+        server=one.location.server,
         wall=one.wall,
         owner=one.owner,
         uid=one.uid,

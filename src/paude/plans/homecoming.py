@@ -139,7 +139,7 @@ class Homecoming:
 
     async def pause_sync(self) -> None:
         """Keep the sync's memory of both sides for the next start."""
-        if self.record.mounted:
+        if self.record.mounted or self.record.guest:
             return
         await supervisor.ensure(self.paths)
         await session.pause(self.paths, self.record.name)

@@ -1,4 +1,4 @@
-"""The sessions that a namespace holds, read from their anchors and pods: two requests."""
+"""The sessions that a namespace holds, read from their anchors, pods and claims: three requests at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-from paude.backends.base import Listed
+from paude.backends.base import KUBERNETES, Listed
 from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.manifests import resource_name
 from paude.backends.kubernetes.ownership import session_uid
@@ -28,13 +28,18 @@ async def sessions(cluster: Cluster) -> list[Listed]:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(fetch, "ConfigMap", f"{MINE},app.kubernetes.io/component=anchor")
             tasks.start_soon(fetch, "Pod", f"{MINE},app.kubernetes.io/component=agent")
+            tasks.start_soon(fetch, "PersistentVolumeClaim", f"{MINE},app.kubernetes.io/component=workspace")
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from group
     pods = {session_uid(pod): pod for pod in found["Pod"]}
-    return [_listed(anchor, pods.get(session_uid(anchor)), cluster) for anchor in found["ConfigMap"]]
+    claims = {session_uid(claim) for claim in found["PersistentVolumeClaim"]}
+    return [
+        _listed(anchor, pods.get(session_uid(anchor)), cluster, keeps=session_uid(anchor) in claims)
+        for anchor in found["ConfigMap"]
+    ]
 
 
-def _listed(anchor: Object, pod: Object | None, cluster: Cluster) -> Listed:
+def _listed(anchor: Object, pod: Object | None, cluster: Cluster, *, keeps: bool) -> Listed:
     meta = anchor["metadata"]
     labels: Mapping[str, Any] = meta.get("labels") or {}
     facts: Mapping[str, Any] = meta.get("annotations") or {}
@@ -46,7 +51,8 @@ def _listed(anchor: Object, pod: Object | None, cluster: Cluster) -> Listed:
         workspace=clean(str(facts.get("paude.io/workspace", ""))),
         wall=clean(str(facts.get("paude.io/wall", ""))),
         created_at=str(meta.get("creationTimestamp", "")),
-        namespace=cluster.namespace,
-        server=cluster.target.server,
+        backend=KUBERNETES,
+        location=cluster.location,
         seen=derive(pod),
+        keeps=keeps,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import anyio
 
-from paude.backends.base import Listed
+from paude.backends.base import PODMAN, Listed, Location
 from paude.backends.podman import ownership
 from paude.backends.podman.containers import name_of
 from paude.backends.podman.engine import SERVER, Engine, Object, labels_of
@@ -54,8 +54,8 @@ def _listed(volume: Object, containers: list[Object]) -> Listed:
         workspace=clean(labels.get("paude.io/workspace", "")),
         wall=clean(labels.get("paude.io/wall", "")),
         created_at=str(volume.get("CreatedAt", "")),
-        namespace="",
-        server=SERVER,
+        backend=PODMAN,
+        location=Location(SERVER),
         seen=seen(labels.get("paude.io/session", ""), mine),
     )
 
