@@ -22,7 +22,7 @@ from relay import Relay, relay
 from ssh_server import Sshd
 from terminal_user import Tmux, User
 
-QUICK = Tempo(keepalive=0.3, silence=1.2, gone_after=0.3)
+QUICK = Tempo(keepalive=0.3, silence=1.2, gone_after=0.3, refused_after=0.3)
 
 
 @dataclass

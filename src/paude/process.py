@@ -190,6 +190,7 @@ async def _lines(stream: ByteReceiveStream, keep: _Tail, tell: Callable[[str], N
         if tell is None:
             continue
         *whole, rest = (rest + text.replace("\r", "\n")).split("\n")
+        rest = rest[-KEEP_STDERR:]  # whoever prints need not be a friend
         for one in whole:
             if one.strip():
                 tell(clean(one))

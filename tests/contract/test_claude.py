@@ -16,6 +16,7 @@ import pytest
 
 from canaries import found
 from laptop import Laptop
+from pictures import looking, same_picture
 from places import Place
 from waiting import eventually
 from world import model
@@ -226,6 +227,20 @@ def test_a_login_that_was_revoked_is_told_without_showing_it(claude: Claude) -> 
     assert model.REVOKED not in told.stderr
     put(file, before)
     claude.laptop.paude("credentials", "refresh", claude.name)
+
+
+async def test_it_looks_the_same_with_and_without_the_terminals_filter(claude: Claude, tmp_path: Path) -> None:
+    paude = (*claude.laptop.program, "exec", claude.name, "--", *f"{TMUX} -u attach -t agent".split())
+    async with looking(paude, claude.laptop.env) as user:  # what `exec` shows has passed no filter
+        await user.sees(b"answered to", 30)
+        before = bytes(user.shown)
+        user.shown.clear()
+        user.type(b"how do you look?")
+        await user.sees(b"how do you look?", 30)
+        user.type(b"\r")
+        await user.sees(b"answered to", 60)
+        drawn = before + bytes(user.shown)
+    assert "how do you look?" in await same_picture(tmp_path, drawn)
 
 
 def test_the_conversation_goes_on_in_new_containers(claude: Claude) -> None:

@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from attaching import attached
-from paude.errors import LoginExpired, PaudeError, SessionGone, UsageError
+from paude.errors import Forbidden, LoginExpired, PaudeError, SessionGone, UsageError
 from paude.ssh.connection import connected
 from paude.ssh.screen import RESET
 from paude.ssh.shell import AgentEnded, Detached, State, Tempo
@@ -318,7 +318,12 @@ async def test_the_window_follows_the_terminal(server: Sshd, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "error", [LoginExpired("the cluster does not accept your login"), SessionGone("the pod is gone")]
+    "error",
+    [
+        LoginExpired("the cluster does not accept your login"),
+        Forbidden("you may not open a tunnel"),
+        SessionGone("the pod is gone"),
+    ],
 )
 async def test_what_reconnecting_cannot_heal_ends_it_with_the_reason(server: Sshd, agent: Tmux, error: PaudeError):
     async with attached(server, agent) as one:
@@ -329,12 +334,22 @@ async def test_what_reconnecting_cannot_heal_ends_it_with_the_reason(server: Ssh
         assert one.user.restored
 
 
-async def test_a_pod_that_comes_back_in_time_is_not_gone(server: Sshd, agent: Tmux):
-    async with attached(server, agent, Tempo(keepalive=0.15, silence=0.4, gone_after=60)) as one:
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (SessionGone("the pod is gone"), b"may come back"),
+        (Forbidden("you may not open a tunnel"), b"may not open"),  # so says an API server that has just begun
+        (LoginExpired("the cluster does not accept your login"), b"does not accept"),
+    ],
+)
+async def test_what_is_refused_for_a_moment_only_is_waited_for(
+    server: Sshd, agent: Tmux, error: PaudeError, shown: bytes
+):
+    async with attached(server, agent, Tempo(keepalive=0.15, silence=0.4, gone_after=60, refused_after=60)) as one:
         await one.becomes(State.LIVE)
-        one.link.error = SessionGone("the pod is gone")
+        one.link.error = error
         one.link.relay.cut()
-        await one.user.sees(b"may come back")
+        await one.user.sees(shown)
         one.link.error = None
         one.link.relay.mend()
         await one.becomes(State.LIVE)

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import pytest
-from anyio.abc import ByteStream
 
 from paude.plans.live import Live
 from paude.sessions import records
 from paude.sessions.records import Record
-from sync_peer import NAME, Peer, eventually, reads, synced
-
-
-def reach_of(both: Peer) -> object:
-    @asynccontextmanager
-    async def reach(name: str, port: int) -> AsyncIterator[ByteStream]:
-        async with await anyio.connect_tcp("127.0.0.1", both.server.port) as stream:
-            yield stream
-
-    return reach
+from sync_peer import NAME, eventually, reads, synced
 
 
 async def test_a_sync_that_was_cut_twice_does_not_sleep_for_fifteen_seconds(tmp_path: Path) -> None:
     async with synced(tmp_path) as both, anyio.create_task_group() as tasks:
-        tasks.start_soon(Live(both.paths, reach_of(both)).run)  # type: ignore[arg-type]
+        tasks.start_soon(Live(both.paths).run)
         await both.create()
         for number in range(3):
             both.server.cut()
@@ -48,7 +36,7 @@ async def test_a_git_that_fails_here_ends_nothing_else(tmp_path: Path, monkeypat
     monkeypatch.setenv("PATH", f"{broken.parent}:{os.environ['PATH']}")
     async with synced(tmp_path) as both, anyio.create_task_group() as tasks:
         records.save(both.paths, Record(NAME, "0" * 16, "podman", str(both.laptop), "shell", records.now()))
-        tasks.start_soon(Live(both.paths, reach_of(both)).run)  # type: ignore[arg-type]
+        tasks.start_soon(Live(both.paths).run)
         await both.create()
         asked = tmp_path / "asked"
         await eventually(lambda: asked.exists() and len(asked.read_text().split()) > 2)

@@ -9,22 +9,18 @@ import sys
 LOADED = """
 import sys
 import paude.plans.supervise, paude.backends.kubernetes.login, paude.backends.kubernetes.tunnels
-import paude.ssh.connection
 ours = {".".join(name.split(".")[:2]) for name in sys.modules if name.startswith("paude.")}
 others = {name.split(".")[0] for name in sys.modules if sys.modules[name] is not None} - sys.stdlib_module_names
 print(*sorted(ours | others))
 """
 NEEDED = {
-    *("anyio", "asyncssh", "cryptography", "paude", "websockets", "yaml"),
+    *("anyio", "paude", "websockets", "yaml"),
     *("paude.artifacts", "paude.backends", "paude.errors", "paude.gate", "paude.plans", "paude.process"),
     *("paude.redaction", "paude.report", "paude.sessions", "paude.settings", "paude.ssh", "paude.supervisor"),
     *("paude.sync", "paude.tunnel"),
 }
-# They come with anyio and cryptography; and what Python itself and Cython put there.
-BROUGHT = {
-    *("exceptiongroup", "idna", "sniffio", "typing_extensions"),
-    *("_cffi_backend", "_openssl", "_distutils_hack", "cython_runtime"),
-}
+# They come with anyio; and what Python itself and Cython put there.
+BROUGHT = {"exceptiongroup", "idna", "sniffio", "typing_extensions", "_distutils_hack", "cython_runtime"}
 
 
 def test_it_loads_no_more_than_it_needs() -> None:

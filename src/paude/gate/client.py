@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from paude.errors import EgressOpen, PaudeError
 from paude.process import clean
-
-if TYPE_CHECKING:
-    from paude.ssh.connection import Connection, Result
+from paude.ssh.result import Result
 
 REFUSED = 3
 
@@ -90,10 +88,18 @@ class GateStatus:
     sync_owner: SyncOwner | None = None
 
 
-class Gate:
-    """An open connection to a gate."""
+class Way(Protocol):
+    """What commands go by: an open connection, or a program for each."""
 
-    def __init__(self, connection: Connection) -> None:
+    async def run(self, command: str, *, stdin: AsyncIterable[bytes] | bytes | None = None) -> Result:
+        """Run `command` there to its end."""
+        ...
+
+
+class Gate:
+    """A gate, by an open connection or otherwise."""
+
+    def __init__(self, connection: Way) -> None:
         self._connection = connection
 
     async def status(self) -> GateStatus:

@@ -14,7 +14,8 @@ from urllib.parse import quote, unquote_to_bytes
 
 from paude.errors import PaudeError
 from paude.process import clean
-from paude.ssh.connection import Connection, Result
+from paude.ssh.connection import Connection
+from paude.ssh.result import Result
 
 KINDS = ("file", "directory", "link", "other", "absent")
 

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
-from anyio.abc import ByteStream, TaskGroup
+from anyio.abc import TaskGroup
 
 from paude.errors import ConnectionLost, PaudeError
-from paude.gate.client import Gate
 from paude.plans.owner import elsewhere
-from paude.plans.reach import connected_by, stream_to
+from paude.plans.reach import gate_status
 from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths
-from paude.ssh.ssh_config import AGENT_PORT, GATE_PORT
+from paude.ssh.openssh import SshProgram
+from paude.ssh.ssh_config import agent_alias
 from paude.sync import history, publish, session
 from paude.sync.advance import Advance, advance, awaits
 from paude.sync.git import is_repository
@@ -41,15 +40,12 @@ ONE_TRY_S = 90.0
 _DOWN = ("disconnected", "connecting-beta")
 _log = logging.getLogger(__name__)
 
-Reach = Callable[[str, int], AbstractAsyncContextManager[ByteStream]]
-
 
 @dataclass(frozen=True)
 class Live:
-    """Every session of this machine that syncs; `reach` gives a stream to a port of a session's pod."""
+    """Every session of this machine that syncs."""
 
     paths: Paths
-    reach: Reach
 
     async def run(self) -> None:
         """Follow the sessions as they come and go, until the daemon ends."""
@@ -98,27 +94,21 @@ class _Session:
     # --- commits
 
     async def _listen(self) -> None:
-        backoff = Backoff()
+        agent = SshProgram(self._live.paths, agent_alias(self._name))
+        backoff, heard = Backoff(), 0.0
+
+        def hint(line: str) -> None:
+            nonlocal heard
+            heard = heard or anyio.current_time()
+            self._moved.set()
+
         while True:
-            heard: float | None = None
-            with suppress(PaudeError, OSError, anyio.EndOfStream, anyio.BrokenResourceError):
-                async with self._lines() as lines:
-                    async for line in lines:
-                        if line in ("watching", "changed"):
-                            heard = heard or anyio.current_time()
-                            self._moved.set()
-            if heard is not None:
+            heard = 0.0
+            with suppress(PaudeError, OSError):
+                await agent.follow(WATCH, hint)
+            if heard:
                 backoff.worked(anyio.current_time() - heard)
             await backoff.wait()
-
-    @asynccontextmanager
-    async def _lines(self) -> AsyncIterator[AsyncIterator[str]]:
-        async with (
-            self._live.reach(self._name, AGENT_PORT) as stream,
-            connected_by(stream, self._live.paths, self._name, AGENT_PORT) as agent,
-            agent.stream(WATCH) as lines,
-        ):
-            yield lines
 
     async def _bring_home(self) -> None:
         pause = FIRST_PAUSE_S
@@ -174,27 +164,24 @@ class _Session:
             await anyio.sleep(PATIENCE_S)
             backoff = Backoff()
             while self._down:
-                with suppress(PaudeError, OSError, TimeoutError, anyio.EndOfStream, anyio.BrokenResourceError):
+                with suppress(PaudeError, OSError):
                     await self._wake_once()
                 await backoff.wait()
 
     async def _wake_once(self) -> None:
         """A gate that answers is a reason to connect now, or to stop: it lets in the laptop that owns the sync."""
         paths, name = self._live.paths, self._name
-        async with self._live.reach(name, GATE_PORT) as stream:
-            why = await self._taken_over(stream)
-        if why:
+        if why := await self._taken_over():
             _log.warning("%s: %s", name, why)
             await session.taken_over(paths, name, why)
         elif self._status == "disconnected":
             _log.info("%s: the way is back, the sync is woken", name)
             await session.resume(paths, name)
 
-    async def _taken_over(self, stream: ByteStream) -> str:
+    async def _taken_over(self) -> str:
         """Which other laptop owns the sync, if one does. A gate that cannot say still refuses all others."""
         try:
-            async with connected_by(stream, self._live.paths, self._name, GATE_PORT) as gate:
-                return elsewhere(await Gate(gate).status(), self._live.paths)
+            return elsewhere(await gate_status(self._live.paths, self._name), self._live.paths)
         except ConnectionLost:
             raise
         except PaudeError as error:
@@ -260,13 +247,3 @@ def waiting(paths: Paths, name: str) -> str:
     if found.moved or not found.why:
         return ""
     return f"the agent's commits wait under {history.prefix(name)}/: {found.why}"
-
-
-@asynccontextmanager
-async def by_supervisor(paths: Paths, name: str, port: int) -> AsyncIterator[ByteStream]:
-    """A stream that the supervisor, which runs this, holds until there is a way."""
-    stream = await stream_to(paths, name, port, start=False)
-    try:
-        yield stream
-    finally:
-        await stream.aclose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -11,9 +10,11 @@ import anyio.to_thread
 from anyio.abc import ByteStream
 
 from paude.errors import ConnectionLost
+from paude.gate.client import Gate, GateStatus
 from paude.settings import Paths
 from paude.ssh import fdpass, session_keys
-from paude.ssh.ssh_config import GATE_PORT
+from paude.ssh.openssh import SshProgram
+from paude.ssh.ssh_config import GATE_PORT, gate_alias
 from paude.tunnel.local import LocalStream
 
 if TYPE_CHECKING:
@@ -39,15 +40,16 @@ async def connected_by(stream: ByteStream, paths: Paths, name: str, port: int) -
         yield way
 
 
-async def stream_to(paths: Paths, name: str, port: int, *, start: bool = True) -> LocalStream:
+async def gate_status(paths: Paths, name: str) -> GateStatus:
+    """What the gate says, for the supervisor itself. Raises ConnectionLost where it is not reached, PaudeError."""
+    return await Gate(SshProgram(paths, gate_alias(name))).status()
+
+
+async def stream_to(paths: Paths, name: str, port: int) -> LocalStream:
     """A stream to one port of the session's pod; the supervisor, started if need be, holds it until there is a way."""
-
-    def dialled() -> socket.socket:
-        where = str(paths.supervisor_socket)
-        return fdpass.connected(where, str(paths.state)) if start else fdpass.dialled(where)
-
     try:
-        stream = await LocalStream.over(await anyio.to_thread.run_sync(dialled))
+        dialled = await anyio.to_thread.run_sync(fdpass.connected, str(paths.supervisor_socket), str(paths.state))
+        stream = await LocalStream.over(dialled)
         await stream.send(f"{name} {port}\n".encode("ascii"))
     except OSError as exc:
         raise ConnectionLost("the supervisor does not answer", why=str(exc)) from exc

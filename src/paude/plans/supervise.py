@@ -15,8 +15,9 @@ import anyio.to_thread
 
 from paude.backends.base import PODMAN
 from paude.errors import ConnectionLost, NotFound
-from paude.plans.live import Live, by_supervisor
+from paude.plans.live import Live
 from paude.plans.parked import TellsParked
+from paude.plans.reach import gate_status
 from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths
@@ -36,7 +37,7 @@ _log = logging.getLogger(__name__)
 async def _sync_daemon(paths: Paths) -> AsyncIterator[None]:
     """The daemon, and what follows its sessions; ends with an error when the daemon does."""
     async with daemon(paths) as running, anyio.create_task_group() as tasks:
-        tasks.start_soon(Live(paths, partial(by_supervisor, paths)).run)
+        tasks.start_soon(Live(paths).run)
         tasks.start_soon(_ended, running)
         yield
         tasks.cancel_scope.cancel()
@@ -68,7 +69,7 @@ async def supervise(paths: Paths) -> None:
             if record.backend == PODMAN:
                 from paude.backends.podman.pods import dialer
 
-                return TellsParked(dialer(record.name), paths, name)
+                return TellsParked(dialer(record.name), paths, name, gate_status)
             where = (record.server, record.namespace, record.user)
             from paude.backends.kubernetes.kubeconfig import pinned
             from paude.backends.kubernetes.login import Login
@@ -77,7 +78,7 @@ async def supervise(paths: Paths) -> None:
             if where not in logins:
                 logins[where] = Login(pinned(record), paths)
                 tasks.start_soon(watch_link, record.server)
-            return TellsParked(tunnel_to(logins[where], record.pod), paths, name)
+            return TellsParked(tunnel_to(logins[where], record.pod), paths, name, gate_status)
 
         roads = Roads(resolve)
         await serve(paths, roads, partial(_sync_daemon, paths))

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 from anyio.abc import ByteStream, TaskGroup, TaskStatus
 
-from paude.errors import ConnectionLost, Interrupted, SessionGone, TimedOut
+from paude.errors import ConnectionLost, Forbidden, Interrupted, LoginExpired, PaudeError, SessionGone, TimedOut
 from paude.ssh.connection import Connection, mapped
 from paude.ssh.escape import HELP, Command, Escapes, Held, Keys
 from paude.ssh.outcome import AgentEnded, AttachResult, Detached, State, Tempo
@@ -80,7 +80,7 @@ class Attachment:
         self._new_pod = False
         self._state = State.CONNECTING
         self._since = self._last_key = anyio.current_time()
-        self._gone_since: float | None = None
+        self._refused_since: float | None = None
         self._committed = False
         self._race = anyio.CancelScope()
         self._attempt = anyio.CancelScope()
@@ -139,13 +139,15 @@ class Attachment:
             except TimeoutError:
                 self._notice = "no answer"
             except SessionGone as exc:
-                self._still_gone(exc)
+                self._still(exc, self._tempo.gone_after, "the pod is gone; it may come back")
+            except (Forbidden, LoginExpired) as exc:
+                self._still(exc, self._tempo.refused_after, exc.what)
             except PodReplaced:
                 # The cluster's word: what answers in the new pod may call itself the old one.
                 self._new_pod = True
                 continue
             except ConnectionLost as exc:
-                self._gone_since = None
+                self._refused_since = None
                 self._notice = exc.why
             if not self._wanted.is_set():
                 return
@@ -183,7 +185,7 @@ class Attachment:
         if before is not None:
             before.scope.cancel()
         self._wanted = anyio.Event()
-        self._gone_since = None
+        self._refused_since = None
         self._backoff.reset()
         self._notice = ""
         if self._server and (self._new_pod or screen.server != self._server):
@@ -211,12 +213,13 @@ class Attachment:
             self._become(State.DOWN)
             self._wanted.set()
 
-    def _still_gone(self, exc: SessionGone) -> None:
+    def _still(self, exc: PaudeError, patience: float, notice: str) -> None:
+        """What has worked before may do so again soon: raise it only where it has not, or not for so long."""
         now = anyio.current_time()
-        self._gone_since = self._gone_since or now
-        if not self._server or now - self._gone_since > self._tempo.gone_after:
+        self._refused_since = self._refused_since or now
+        if not self._server or now - self._refused_since > patience:
             raise exc
-        self._notice = "the pod is gone; it may come back"
+        self._notice = notice
 
     # --- signs of life
 

@@ -9,7 +9,6 @@ import shlex
 import socket
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import anyio
@@ -19,6 +18,7 @@ from paude.errors import CommandFailed, ConnectionLost, LoginExpired, PaudeError
 from paude.process import clean
 from paude.ssh.channel import CollectingSession, CommandSession, LineSession
 from paude.ssh.library import asyncssh
+from paude.ssh.result import Result
 from paude.ssh.ssh_config import CIPHERS, KEX, USER
 from paude.tunnel.local import LocalStream
 from paude.tunnel.relay import pump
@@ -31,20 +31,6 @@ S = TypeVar("S", bound=CommandSession)
 
 class HostKeyMismatch(PaudeError):
     """Something answers that is not the session's pod."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a remote command ended and what it printed (at most 16 MiB each); killed by a signal is 128 + its number."""
-
-    exit_status: int
-    stdout: bytes
-    stderr: bytes
-
-    @property
-    def text(self) -> str:
-        """The standard output as text."""
-        return self.stdout.decode("utf-8", "replace")
 
 
 class Connection:

@@ -32,7 +32,8 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Tempo:
-    """Seconds: ask after this silence, suspect after that one; how long a missing pod may still come back.
+    """Seconds: ask after this silence, suspect after that one; how long a missing pod may still come back, and a
+    login or a right be refused that was good before: an API server that has just begun has not read its rights yet.
 
     While nobody has typed for `idle_after`, the ones with `idle` hold.
     """
@@ -43,3 +44,4 @@ class Tempo:
     idle_keepalive: float = 15.0
     idle_silence: float = 25.0
     gone_after: float = 30.0
+    refused_after: float = 10.0

@@ -20,6 +20,7 @@ import anyio.to_thread
 from paude import report
 from paude.errors import CommandFailed, ConnectionLost
 from paude.settings import Paths
+from paude.ssh import openssh
 from paude.sync.git import alone, answer, git, git_path, is_repository
 
 POD_REPOSITORY = "/workspace"
@@ -147,14 +148,9 @@ async def missing(workspace: Path, commits: Iterable[str]) -> tuple[str, ...]:
     return tuple(commit for commit, found in zip(asked, answers, strict=True) if found != "commit")
 
 
-def ssh_words(paths: Paths) -> tuple[str, ...]:
-    """The command line of ssh with paude's own configuration, up to the host."""
-    return ("ssh", "-F", str(paths.state / "ssh_config"))
-
-
 async def over_ssh(workspace: Path, paths: Paths, *words: str) -> str:
     """A git command that speaks with the agent's sshd; gives what it prints. Raises CommandFailed."""
-    ssh = shlex.join(ssh_words(paths))
+    ssh = shlex.join(openssh.words(paths))
     only = ("-c", "protocol.ssh.allow=always")
     return (await git(workspace, *only, *words, GIT_SSH_COMMAND=ssh, GIT_SSH_VARIANT="ssh")).text
 

@@ -14,9 +14,10 @@ from anyio.streams.text import TextReceiveStream
 
 from paude.process import clean, run, started
 from paude.settings import Paths
+from paude.ssh import openssh
 from paude.sync import daemon
 from paude.sync.git import alone, answer, git, git_path, is_repository
-from paude.sync.history import POD_REPOSITORY, over_ssh, prefix, remote_of, ssh_words
+from paude.sync.history import POD_REPOSITORY, over_ssh, prefix, remote_of
 
 INCOMING = "refs/paude/laptop"
 _FORWARD = """\
@@ -65,7 +66,7 @@ async def forward(name: str, paths: Paths, branch: str, commit: str) -> str:
 
     Raises CommandFailed when git fails there.
     """
-    done = await run([*ssh_words(paths), f"{name}.paude", "--", forwarding(branch, commit)])
+    done = await run([*openssh.words(paths), f"{name}.paude", "--", forwarding(branch, commit)])
     return clean(done.text).strip().replace("\n", "; ")[:300]
 
 
