@@ -95,7 +95,7 @@ FLAGS = {
     "--timeout -1": "more than 0 seconds",
     "--timeout nan": "more than 0 seconds",
     "--timeout 1e9": NO_CLUSTER,
-    "--timeout soon": "valid number",
+    "--timeout soon": "is not a valid float",
     "--backend nowhere": "one of podman, kubernetes, openshift is wanted",
     "--nam x": "No such option: --nam",
     "-n ../x": "cannot be a namespace",
