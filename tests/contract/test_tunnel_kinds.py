@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from paude.backends.podman.reasons import tunnel_failure
 from paude.errors import ConnectionLost
 from paude.tunnel.base import Dialer
 from paude.tunnel.command import PortForwardCommand
+from paude.tunnel.doors import Doors
 from paude.tunnel.execstream import ExecStreams
 from paude.tunnel.portforward import ApiAccess, PodPortForward
 
@@ -78,7 +80,7 @@ def lost(code: int, said: str) -> Exception:
 
 
 @asynccontextmanager
-async def behind_a_port(words: list[str]) -> AsyncIterator[int]:
+async def behind(listener: socket.socket, words: list[str]) -> AsyncIterator[None]:
     """The program, once for each connection."""
 
     async def serve(raw: socket.socket) -> None:
@@ -92,18 +94,24 @@ async def behind_a_port(words: list[str]) -> AsyncIterator[int]:
                 if child.returncode is None:
                     child.kill()
 
+    listener.setblocking(False)
+    async with anyio.create_task_group() as tasks:
+
+        async def accept() -> None:
+            while True:
+                near, _ = await asyncio.get_running_loop().sock_accept(listener)
+                tasks.start_soon(serve, near)
+
+        tasks.start_soon(accept)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def behind_a_port(words: list[str]) -> AsyncIterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setblocking(False)
-        async with anyio.create_task_group() as tasks:
-
-            async def accept() -> None:
-                while True:
-                    near, _ = await asyncio.get_running_loop().sock_accept(listener)
-                    tasks.start_soon(serve, near)
-
-            tasks.start_soon(accept)
+        async with behind(listener, words):
             yield int(listener.getsockname()[1])
-            tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager
@@ -127,7 +135,43 @@ async def by_program(words: list[str]) -> AsyncIterator[Dialer]:
         yield PortForwardCommand(lambda _: command, lambda: dict(os.environ), lost)
 
 
-KINDS = [Kind("port-forward", by_port_forward, False), Kind("exec", by_exec, True), Kind("program", by_program, True)]
+@dataclass(frozen=True)
+class Greeted:
+    """A Dialer to a server that says one byte first, which is read here."""
+
+    dialer: Dialer
+
+    async def dial(self, port: int) -> ByteStream:
+        stream = await self.dialer.dial(port)
+        assert await stream.receive(1) == b"\n"
+        return stream
+
+
+@asynccontextmanager
+async def by_door(words: list[str]) -> AsyncIterator[Dialer]:
+    speaks = ["sh", "-c", 'echo; exec "$@"', "sh", *words]
+    nobody = ExecStreams(lambda port: ["false"], lambda: dict(os.environ), tunnel_failure)
+    with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as listener:
+        deep = door_in(Path(name), listener)
+        async with behind(listener, speaks):
+            yield Greeted(Doors(deep, nobody))
+
+
+def door_in(directory: Path, listener: socket.socket) -> Path:
+    """A directory whose name is as long as those of podman's volumes, with the socket in it."""
+    place = directory / "short"
+    place.mkdir()
+    listener.bind(str(place / str(PORT)))
+    listener.listen()
+    return place.rename(directory / ("long" * 50))
+
+
+KINDS = [
+    Kind("port-forward", by_port_forward, False),
+    Kind("exec", by_exec, True),
+    Kind("program", by_program, True),
+    Kind("door", by_door, True),
+]
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)

@@ -206,6 +206,11 @@ def test_the_gate_has_the_permits_and_its_keys_before_it_runs(starting_here: Pla
     assert {"make permits", "store secrets", "claim volume"} <= before(starting_here, "run gate")
 
 
+def test_the_gates_doors_are_found_beside_the_network_and_before_the_gate_is_reached(starting_here: Plan) -> None:
+    assert "find volume" in before(starting_here, "connect gate")
+    assert "find volume" not in before(starting_here, "make network")
+
+
 def test_on_podman_files_travel_before_the_agents_image_or_the_proxy_is_there(starting_here: Plan) -> None:
     for step in ("run gate", "connect gate", "seed", "first sync"):
         assert {"build agent image", "run agent", "build proxy image", "run proxy"}.isdisjoint(

@@ -28,9 +28,9 @@ async def open_shell(name: str, paths: Paths, *, clipboard: bool = False) -> Att
     if not isinstance(record, Record):
         raise NotFound(f"there is no session {name}")
     if record.backend == PODMAN:
-        from paude.backends.podman.pods import dialer
+        from paude.backends.podman.ways import dialer
 
-        return await _shown(name, paths, dialer(name), clipboard=clipboard)
+        return await _shown(name, paths, dialer(name, paths), clipboard=clipboard)
     from paude.backends.kubernetes.recorded import connected as in_cluster
     from paude.backends.kubernetes.tunnels import pinned_to
 

@@ -100,7 +100,8 @@ def on_podman(p: PodmanStart, laptop: Laptop) -> Plan:
     network = plan.step(p.make_network, place, gate_image, after=[sockets])
 
     # The containers: the gate lays out the volume, the agent takes its parts of it and waits for its leave.
-    pod = plan.step(p.run_gate, place, gate_image, network, after=[secrets, permits])
+    volume = plan.step(p.find_volume, place)
+    pod = plan.step(p.run_gate, place, gate_image, network, volume, after=[secrets, permits])
     gate = plan.step(laptop.connect_gate, pod, keys)
     image = plan.step(p.build_agent_image, podman)
     agent = plan.step(p.run_agent, place, pod, image, after=[gate])

@@ -67,9 +67,9 @@ async def supervise(paths: Paths) -> None:
             if not isinstance(record, Record) or not record.server:
                 raise NotFound(f"there is no session {name} on this machine")
             if record.backend == PODMAN:
-                from paude.backends.podman.pods import dialer
+                from paude.backends.podman.ways import dialer
 
-                return TellsParked(dialer(record.name), paths, name, gate_status)
+                return TellsParked(dialer(record.name, paths), paths, name, gate_status)
             where = (record.server, record.namespace, record.user)
             from paude.backends.kubernetes.kubeconfig import pinned
             from paude.backends.kubernetes.login import Login

@@ -22,19 +22,43 @@ func Serve(ctx context.Context, port string, serve func(connection *os.File)) er
 	if err != nil {
 		return err
 	}
-	context.AfterFunc(ctx, func() { listener.Close() })
-	go acceptAll(ctx, listener.(*net.TCPListener), serve)
+	ServeAll(ctx, listener, serve)
 	return nil
 }
 
-func acceptAll(ctx context.Context, listener *net.TCPListener, serve func(connection *os.File)) {
+// Socket listens at a path, for whoever can see it: what stood there is of a gate that has ended.
+func Socket(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	// This machine's user is nobody that the container knows.
+	return listener, os.Chmod(path, 0o666)
+}
+
+// ServeAll gives each connection of a listener to serve, until the context ends.
+func ServeAll(ctx context.Context, listener net.Listener, serve func(connection *os.File)) {
+	context.AfterFunc(ctx, func() { listener.Close() })
+	go acceptAll(ctx, listener, serve)
+}
+
+type filed interface {
+	net.Conn
+	File() (*os.File, error)
+}
+
+func acceptAll(ctx context.Context, listener net.Listener, serve func(connection *os.File)) {
 	taken := make(chan struct{}, places)
 	for ctx.Err() == nil {
-		connection, err := listener.AcceptTCP()
+		accepted, err := listener.Accept()
 		if err != nil {
 			time.Sleep(10 * time.Millisecond) // out of descriptors, or at the end
 			continue
 		}
+		connection := accepted.(filed) // as those of TCP and of sockets all are
 		if !welcome(connection) {
 			refuse(connection)
 			continue
@@ -51,7 +75,7 @@ func acceptAll(ctx context.Context, listener *net.TCPListener, serve func(connec
 	}
 }
 
-func hand(connection *net.TCPConn, serve func(connection *os.File)) {
+func hand(connection filed, serve func(connection *os.File)) {
 	file, err := connection.File()
 	connection.Close()
 	if err != nil {
@@ -63,14 +87,20 @@ func hand(connection *net.TCPConn, serve func(connection *os.File)) {
 }
 
 // refuse leaves nothing behind: a connection that waits for its end would hold a port.
-func refuse(connection *net.TCPConn) {
-	_ = connection.SetLinger(0)
+func refuse(connection net.Conn) {
+	if byTCP, is := connection.(*net.TCPConn); is {
+		_ = byTCP.SetLinger(0)
+	}
 	connection.Close()
 }
 
 // welcome tells whether the other end belongs to somebody else than this user. Where the kernel does not say, sshd
-// decides alone.
-func welcome(connection *net.TCPConn) bool {
-	found := owner.Of(connection)
+// decides alone. A socket is seen only by those who may come in.
+func welcome(connection net.Conn) bool {
+	byTCP, is := connection.(*net.TCPConn)
+	if !is {
+		return true
+	}
+	found := owner.Of(byTCP)
 	return found == owner.Other || found == owner.Untold
 }

@@ -22,6 +22,8 @@ const (
 	SyncOwner      = GateData + "/sync-owner"
 	MutagenData    = GateData + "/mutagen"
 	Aside          = GateData + "/aside"
+	// Doors holds the sockets by which this machine's user comes in on Podman.
+	Doors = GateData + "/doors"
 
 	// Run is written by the gate and read by fence and agent. No socket may lie here: one can be connected to
 	// through a read-only mount.

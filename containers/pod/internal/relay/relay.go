@@ -46,7 +46,7 @@ func Main([]string) int {
 		if err != nil {
 			return say.Fatal("the proxy's door: %v", err)
 		}
-		go new(carrier).all(listener, func() (net.Conn, error) { return net.Dial("unix", socket) })
+		go Carry(listener, func() (net.Conn, error) { return net.Dial("unix", socket) })
 	}
 	<-ctx.Done()
 	return 0
@@ -127,6 +127,9 @@ func awaitDoor() {
 
 // carrier carries connections, and knows how many.
 type carrier struct{ count atomic.Int64 }
+
+// Carry joins each connection of a listener to one that dial makes. Does not return.
+func Carry(listener net.Listener, dial func() (net.Conn, error)) { new(carrier).all(listener, dial) }
 
 func (c *carrier) all(listener net.Listener, dial func() (net.Conn, error)) {
 	taken := make(chan struct{}, places)

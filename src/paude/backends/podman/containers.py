@@ -175,6 +175,7 @@ def gate(spec: Spec, image: str, network: str) -> list[str]:
         "PAUDE_PROXY": PROXY if spec.walled else "",
         "PAUDE_AGENT_IMAGE": "local",
         "PAUDE_SECRETS": _SECRETS,
+        "PAUDE_DOORS": "on",
         **spec.life.pod_environment,
     }
     return [

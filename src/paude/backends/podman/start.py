@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 
 from paude import report
-from paude.backends.podman import containers, engine, ownership
+from paude.backends.podman import containers, engine, ownership, ways
 from paude.backends.podman.containers import NEXT_PROXY, PROXY_PART, Identity, Limits, Mount, Spec, name_of, secret_name
 from paude.backends.podman.engine import Engine, labels_of
 from paude.backends.podman.pods import Pod
@@ -233,19 +233,26 @@ class Start:
         async with self._container(place, "net", containers.network(self._spec, image)) as made:
             yield made
 
+    async def find_volume(self, place: Place) -> Path:
+        """Where podman keeps the session's volume, remembered beside the record: the gate opens its doors there."""
+        known = await place.engine.inspect("volume", self._name())
+        if known is None:
+            raise PaudeError(f"the volume {self._name()} has gone while the session was started")
+        found, link = Path(str(known["Mountpoint"])), ways.link(self._request.identity.name, self._paths)
+        link.unlink(missing_ok=True)
+        link.symlink_to(found)
+        return found
+
     @asynccontextmanager
-    async def run_gate(self, place: Place, image: str, network: str) -> AsyncIterator[Pod]:
+    async def run_gate(self, place: Place, image: str, network: str, volume: Path) -> AsyncIterator[Pod]:
         """The gate, in that network."""
         async with self._container(place, "gate", containers.gate(self._spec, image, network)) as made:
-            yield Pod(place.engine, self._request.identity.name, made, network)
+            yield Pod(place.engine, self._request.identity.name, made, volume, network)
 
     @asynccontextmanager
     async def run_agent(self, place: Place, pod: Pod, image: str) -> AsyncIterator[None]:
         """The agent, which waits for its leave."""
-        volume = await place.engine.inspect("volume", self._name())
-        if volume is None:
-            raise PaudeError(f"the volume {self._name()} has gone while the session was started")
-        words = containers.agent(self._spec, image, pod.network, str(volume["Mountpoint"]))
+        words = containers.agent(self._spec, image, pod.network, str(pod.volume))
         async with self._container(place, "agent", words):
             yield
 
