@@ -294,7 +294,7 @@ def test_a_start_is_measured_and_leaves_nothing(place: Place) -> None:
     words = ("bench", "start", str(place.laptop.workspace("measured")), "--runs", "1", "--no-baseline", "-o", "json")
     found = json.loads(place.laptop.paude(*words).stdout)
     assert len(found["concurrent"]["makespans_s"]) == 1
-    assert {name: one["count"] for name, one in found["attach_s"].items()} == {"first": 1, "again": 1}
+    assert {name: one["count"] for name, one in found["attach_s"].items()} == {"first": 1, "cold": 1, "hot": 3}
     assert place.things("paude-bench-") <= before
 
 

@@ -87,8 +87,20 @@ print("HEAVY", sorted(heavy & set(sys.modules)))
 
 
 def test_the_way_to_a_terminal_is_dialled_before_ssh_is_loaded(home: Path) -> None:
-    program = "import sys, paude.plans.attach, paude.backends.podman.pods; print('SSH', 'asyncssh' in sys.modules)"
-    assert python(home, program).splitlines()[-1] == "SSH False"
+    program = """
+import sys, paude.plans.attach, paude.backends.podman.ways
+print("LOADED", sorted({"asyncssh", "paude.backends.podman.containers"} & set(sys.modules)))
+"""
+    assert python(home, program).splitlines()[-1] == "LOADED []"
+
+
+def test_what_a_terminal_can_do_without_is_not_loaded_before_it(home: Path) -> None:
+    program = """
+import sys, paude.cli.app, paude.cli.attach, paude.plans.terminal
+late = {"cryptography.x509", "difflib", "paude.gate.client", "paude.sync.session", "paude.supervisor.server"}
+print("LOADED", "asyncssh" in sys.modules, sorted(late & set(sys.modules)))
+"""
+    assert python(home, program).splitlines()[-1] == "LOADED True []"
 
 
 def test_loading_ssh_starts_no_program(home: Path) -> None:

@@ -8,10 +8,22 @@ import time
 
 from paude.bench.typist import typist
 from paude.process import started
+from paude.settings import Paths
+from paude.supervisor import client
 
 LIMIT_S = 60.0
+HOT = 3
 _WORD = b"%opening%"
 _ERASE_AND_LEAVE = b"\x15\r~."
+
+
+async def attach_each(name: str, paths: Paths) -> list[float]:
+    """Seconds the first time, cold (without a supervisor: nothing of paude's runs on this machine), and hot ones."""
+    first = await attach_once(name)
+    await client.stop(paths)
+    cold = await attach_once(name)
+    await client.ensure(paths)
+    return [first, cold, *[await attach_once(name) for _ in range(HOT)]]
 
 
 async def attach_once(name: str) -> float:

@@ -19,7 +19,8 @@ SCHEMA = 1
 class Report:
     """The timings of a plan: `concurrent` as the edges allow, `sequential` step by step (may be empty).
 
-    `attach_s` has for each run the seconds until its terminal could be typed into, the first time and again.
+    `attach_s` has for each run the seconds until its terminal could be typed into: the first time, cold (nothing of
+    paude's ran on this machine), and each time that followed.
     """
 
     title: str
@@ -30,9 +31,10 @@ class Report:
 
     @property
     def attach(self) -> dict[str, Summary]:
-        """What opening a terminal took the first time, and what it took again; empty when nobody did."""
-        first, again = [one[0] for one in self.attach_s], [s for one in self.attach_s for s in one[1:]]
-        return {name: summarize(values) for name, values in (("first", first), ("again", again)) if values}
+        """What opening a terminal took first, cold and hot; empty when nobody did."""
+        kinds = {"first": slice(0, 1), "cold": slice(1, 2), "hot": slice(2, None)}
+        found = {kind: [s for one in self.attach_s for s in one[which]] for kind, which in kinds.items()}
+        return {kind: summarize(values) for kind, values in found.items() if values}
 
     @property
     def typical(self) -> Timing:

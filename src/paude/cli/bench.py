@@ -121,7 +121,7 @@ async def _measure_sync(wishes: Wishes, files: int, edits: int, limit_s: float) 
 
 
 async def _measure(wishes: Wishes, runs: int, baseline: bool, limit_s: float) -> Report:
-    from paude.bench.opening import attach_once
+    from paude.bench.opening import attach_each
     from paude.bench.scenarios import Conditions, Run, bench_start
     from paude.bench.session import started
     from paude.cli import display
@@ -133,8 +133,7 @@ async def _measure(wishes: Wishes, runs: int, baseline: bool, limit_s: float) ->
 
     async def run_once(conditions: Conditions) -> Run:
         async with started(wishes, paths, quiet, limit_s=limit_s, sequential=conditions.sequential) as session:
-            again = 0 if conditions.sequential else 2
-            attach_s = [await attach_once(session.record.name) for _ in range(again)]
+            attach_s = [] if conditions.sequential else await attach_each(session.record.name, paths)
             return Run(session.plan, session.events, attach_s)
 
     return await bench_start(run_once, runs, baseline=baseline, title=f"start of {directory.name}", tell=say)

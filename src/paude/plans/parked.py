@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from anyio.abc import ByteStream
 
 from paude.errors import AgentParked, ConnectionLost, EgressOpen, SessionGone
-from paude.gate.client import Gate, GateStatus
-from paude.plans.reach import connected_by
 from paude.process import clean
 from paude.settings import Paths
 from paude.ssh.ssh_config import AGENT_PORT, GATE_PORT
 from paude.tunnel.base import Dialer
 from paude.tunnel.ready import spoken
+
+if TYPE_CHECKING:
+    from paude.gate.client import GateStatus
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class TellsParked:
     async def _status(self) -> GateStatus:
         stream = await self.way.dial(GATE_PORT)
         if self.ask is None:
+            # Seldom needed, and on the way to every terminal.
+            from paude.gate.client import Gate
+            from paude.plans.reach import connected_by
+
             async with connected_by(stream, self.paths, self.session, GATE_PORT) as connection:
                 return await Gate(connection).status()
         # Who asks by the supervisor would be held until there is a way, and what is dialled here with him.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import partial
+from importlib import import_module
 
 import anyio
+import anyio.to_thread
 
 from paude.errors import ConnectionLost
-from paude.plans.news import sync_news
 from paude.plans.parked import TellsParked
 from paude.settings import Paths
 from paude.ssh import session_keys
@@ -21,6 +21,8 @@ from paude.ssh.terminal import Terminal
 from paude.supervisor import client
 from paude.tunnel.base import Dialer
 from paude.tunnel.link import Senses
+
+NEWS_AFTER_S = 1.0
 
 
 async def show(
@@ -39,7 +41,23 @@ async def show(
     With `news` the user is told in it how the sync stands.
     """
     keys = session_keys.load(paths.session(name))
-    async with _followed(paths, told) as telling:
+    shown = anyio.Event()
+
+    def watched(state: State) -> None:
+        told(state)
+        if state is State.LIVE:
+            shown.set()
+
+    async def sync_news(tell: Callable[[str], None]) -> None:
+        # Who comes wants to see the terminal first, and then his first keys: loading takes as long as a connection.
+        await shown.wait()
+        await anyio.sleep(NEWS_AFTER_S)
+        await anyio.to_thread.run_sync(import_module, "paude.plans.news")
+        from paude.plans.news import sync_news as follow
+
+        await follow(paths, name, tell)
+
+    async with _followed(paths, watched) as telling:
         return await attach(
             TellsParked(dialer, paths, name),
             Identity(keys.agent_client.private_openssh, keys.agent_host.public_openssh),
@@ -48,7 +66,7 @@ async def show(
             senses=senses,
             output=lambda: Notifier(TerminalFilter(clipboard=clipboard), name),
             told=telling,
-            news=partial(sync_news, paths, name) if news else None,
+            news=sync_news if news else None,
         )
 
 

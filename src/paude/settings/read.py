@@ -5,10 +5,9 @@ Files are JSON, one form for both: a setting can be moved from one to the other.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -110,7 +109,7 @@ def of_environment(environ: Mapping[str, str]) -> Layer:
     warnings = []
     for variable in environ:
         if variable.startswith("PAUDE_") and variable not in variables:
-            near = difflib.get_close_matches(variable, variables, 1, cutoff=0.9)
+            near = _near(variable, variables, 0.9)
             warnings += [f"the variable {variable} means nothing; did you mean {near[0]}?"] if near else []
     return Layer(values, tuple(warnings))
 
@@ -195,8 +194,8 @@ def _nearest(name: str) -> str:
     last = name.rpartition(".")[2]
     known = [*by_name(), *groups()]
     by_last = {full.rpartition(".")[2]: full for full in by_name()}
-    near = difflib.get_close_matches(name, known, 1, cutoff=0.6)
-    near = near or [by_last[word] for word in difflib.get_close_matches(last, by_last, 1, cutoff=0.8)]
+    near = _near(name, known, 0.6)
+    near = near or [by_last[word] for word in _near(last, by_last, 0.8)]
     return f"; did you mean {near[0]}?" if near else ""
 
 
@@ -216,3 +215,10 @@ def _first(row: Setting, layers: tuple[Layer, ...]) -> Found:
         return Found(row, *said[0])
     together = list(dict.fromkeys(word for value, _ in said if isinstance(value, list | tuple) for word in value))
     return Found(row, together, ", ".join(origin for _, origin in said))
+
+
+def _near(name: str, known: Iterable[str], cutoff: float) -> list[str]:
+    """The one of `known` that may have been meant, if there is one."""
+    import difflib  # only when something is odd: it takes longer to load than the settings take to read
+
+    return difflib.get_close_matches(name, list(known), 1, cutoff=cutoff)

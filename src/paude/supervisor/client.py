@@ -10,7 +10,7 @@ import anyio
 from paude.errors import ConnectionLost
 from paude.settings import Paths
 from paude.ssh import fdpass
-from paude.supervisor.server import PROTOCOL
+from paude.supervisor.protocol import PROTOCOL
 from paude.tunnel.local import LocalStream
 
 _ANSWER_S = 5.0

@@ -31,11 +31,11 @@ from paude.errors import PaudeError
 from paude.redaction import redact
 from paude.settings import Paths
 from paude.supervisor.hold import Roads
+from paude.supervisor.protocol import PROTOCOL
 from paude.tunnel.backoff import Backoff
 from paude.tunnel.local import LocalStream
 from paude.tunnel.unread import Unread
 
-PROTOCOL = 3
 IDLE_S = 60.0
 LOG_LIMIT = 1024 * 1024
 _LINE_S = 10.0
