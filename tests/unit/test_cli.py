@@ -96,11 +96,48 @@ print("LOADED", sorted({"asyncssh", "paude.backends.podman.containers"} & set(sy
 
 def test_what_a_terminal_can_do_without_is_not_loaded_before_it(home: Path) -> None:
     program = """
-import sys, paude.cli.app, paude.cli.attach, paude.plans.terminal
-late = {"cryptography.x509", "difflib", "paude.gate.client", "paude.sync.session", "paude.supervisor.server"}
+import sys, paude.cli.terminal, paude.cli.choose, paude.plans.attach, paude.backends.podman.ways, paude.plans.terminal
+late = {"cryptography.x509", "difflib", "paude.gate.client", "paude.sync.session", "paude.supervisor.server", "typer"}
 print("LOADED", "asyncssh" in sys.modules, sorted(late & set(sys.modules)))
 """
     assert python(home, program).splitlines()[-1] == "LOADED True []"
+
+
+@pytest.mark.parametrize(
+    ("words", "parsed"),
+    [
+        (["attach"], False),
+        (["attach", "here"], False),
+        (["attach", "killed"], True),
+        (["attach", "nobody"], True),
+        (["attach", "here", "--clipboard"], True),
+        (["attach", "--help"], True),
+        (["sessions"], True),
+        ([], True),
+    ],
+)
+def test_only_who_comes_back_to_a_terminal_and_asks_no_more_passes_the_parser_by(
+    home: Path, words: list[str], parsed: bool
+) -> None:
+    for one in (record("here"), record("killed", committed=False)):
+        records.save(Paths(home / ".state/paude", *[home] * 3), one)
+    program = f"""
+import sys
+sys.argv = ["paude", *{words!r}]
+from paude.cli import terminal
+terminal.open_terminal = lambda name: print("OPENED", name)
+print("PARSED", not terminal.opened_at_once(sys.argv[1:]), "typer" in sys.modules)
+"""
+    said = python(home, program).splitlines()
+    assert said == ([] if parsed else ["OPENED here"]) + [f"PARSED {parsed} False"]
+
+
+def test_what_is_wrong_with_a_terminal_is_told_in_the_same_words_by_either_way(home: Path) -> None:
+    records.save(Paths(home / ".state/paude", *[home] * 3), record("here"))
+    short, long = paude(home, "attach", "here"), paude(home, "attach", "here", "--no-clipboard")
+    assert (short.returncode, short.stdout, short.stderr) == (long.returncode, long.stdout, long.stderr)
+    assert short.returncode == 2
+    assert short.stderr.startswith("error: ")
 
 
 def test_loading_ssh_starts_no_program(home: Path) -> None:

@@ -11,8 +11,9 @@ import typer
 from paude.cli import options
 from paude.cli.app import in_loop, say
 from paude.cli.ask import agreed
+from paude.cli.terminal import open_terminal
 from paude.cli.verb import Verb
-from paude.errors import AgentEnded, NotFound, PaudeError, UsageError
+from paude.errors import NotFound, PaudeError, UsageError
 
 if TYPE_CHECKING:
     from paude.backends.kubernetes.kubeconfig import Target
@@ -146,18 +147,3 @@ async def _watch_start(name: str, paths: Paths) -> None:
 
     async for line in progress.follow(paths, name):
         say(f"{name}: {line}")
-
-
-def open_terminal(name: str, clipboard: bool | None = None) -> None:
-    """Show the session's terminal until the user leaves it; `clipboard` as in the settings when it is None."""
-    from paude.plans.attach import open_shell
-    from paude.settings import Paths, read
-    from paude.ssh.outcome import AgentEnded as Ended
-
-    paths = Paths.from_environment()
-    allowed = read(paths, None, {"terminal.clipboard": clipboard}).values.terminal.clipboard
-    result = in_loop(lambda: open_shell(name, paths, clipboard=allowed))
-    if isinstance(result, Ended):
-        code = "" if result.code is None else f" with {result.code}"
-        raise AgentEnded(f"the agent of {name} has ended{code}", hint=f"`paude stop {name}` brings its work home")
-    say(f"detached; the agent goes on. `paude attach {name}` comes back to it")

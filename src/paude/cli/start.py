@@ -256,7 +256,7 @@ def start(
     started = in_loop(lambda: _start(wishes, gift, timeout, timings, progress))
     say(f"{started} runs. `paude attach {started}` opens its terminal, `paude stop {started}` ends it.")
     if not detach and sys.stdin.isatty() and sys.stdout.isatty():
-        from paude.cli.attach import open_terminal
+        from paude.cli.terminal import open_terminal
 
         open_terminal(started)
     sweep(Paths.from_environment(), started)  # last: it may take its time

@@ -77,6 +77,7 @@ class Attachment:
         self._backoff = Backoff(LAST_ATTACHED_S, quick=QUICK_ATTACHED)
         self._client: _Client | None = None
         self._server = ""
+        self._asked = False
         self._new_pod = False
         self._state = State.CONNECTING
         self._since = self._last_key = anyio.current_time()
@@ -163,8 +164,9 @@ class Attachment:
                 client.stream,
             ):
                 self._committed = True
-                size = self._terminal.size
-                client.screen = await opened(client.connection, self._remote, self._name, self._terminal.kind, size)
+                size, kind = self._terminal.size, self._terminal.kind
+                again, self._asked = self._asked, True
+                client.screen = await opened(client.connection, self._remote, self._name, kind, size, again=again)
                 with client.scope:
                     self._adopt(client, client.screen)
                     task_status.started()

@@ -19,7 +19,7 @@ _CERTIFICATES = "asyncssh.crypto.x509"
 def _no_more_than_needed() -> Iterator[None]:
     search = ctypes.util.find_library
     ctypes.util.find_library = lambda name: None
-    sys.modules.setdefault(_CERTIFICATES, None)  # type: ignore[arg-type] -- what an import takes for a missing one
+    sys.modules.setdefault(_CERTIFICATES, None)  # type: ignore[arg-type]  # an import takes it for a missing module
     try:
         yield
     finally:

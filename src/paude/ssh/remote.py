@@ -31,15 +31,17 @@ i=0; until t has-session -t {session} 2>/dev/null || [ $i -ge 50 ]; do i=$((i+1)
 # Who the server is, so that held keys never reach another one. Beside the terminal and not on it: tmux throws away
 # what waits in a pty when it begins to draw.
 _ASK = _TMUX + "t display-message -p -t {session} '#{{pid}}.#{{start_time}}'\n"
-# This attachment's own stale client goes, found by its environment (a tty may long be somebody else's); then tmux.
-_SCRIPT = (
-    _TMUX
-    + """\
-command -v infocmp >/dev/null && ! infocmp >/dev/null 2>&1 && TERM=xterm-256color
+# This attachment's own stale client goes, found by its environment (a tty may long be somebody else's).
+_STALE = """\
 t list-clients -F '#{{client_pid}} #{{client_tty}}' 2>/dev/null | while read -r pid tty; do
 case "$(tr '\\0' '\\n' <"/proc/$pid/environ" 2>/dev/null)" in *PAUDE_CLIENT={client}*) t detach-client -t "$tty";; esac
 done
-{clipboard}PAUDE_CLIENT={client} t attach-session -t {session}
+"""
+_SCRIPT = (
+    _TMUX
+    + """\
+[ "$TERM" = xterm-256color ] || ! command -v infocmp >/dev/null || infocmp >/dev/null 2>&1 || TERM=xterm-256color
+{stale}{clipboard}PAUDE_CLIENT={client} t attach-session -t {session}
 """
 )
 
@@ -63,10 +65,11 @@ class Remote:
     ended: str = "/run/paude/agent-ended"
     clipboard: bool = False
 
-    def command(self, client: str) -> str:
-        """The script that attaches as `client`."""
+    def command(self, client: str, *, again: bool) -> str:
+        """The script that attaches as `client`, which may have done so before where it does it `again`."""
+        stale = _STALE.format(client=client) if again else ""
         clipboard = "t set-option -s set-clipboard on\n" if self.clipboard else ""
-        return _SCRIPT.format(**self._tmux, client=client, clipboard=clipboard)
+        return _SCRIPT.format(**self._tmux, client=client, stale=stale, clipboard=clipboard)
 
     @property
     def question(self) -> str:
@@ -178,7 +181,9 @@ async def reached(
         yield connection, stream
 
 
-async def opened(connection: Connection, remote: Remote, client: str, kind: str, size: Size) -> RemoteScreen:
+async def opened(
+    connection: Connection, remote: Remote, client: str, kind: str, size: Size, *, again: bool
+) -> RemoteScreen:
     """The tmux client on a new pty, once tmux has drawn something. Raises ConnectionLost."""
     server, failure = "", None
 
@@ -193,7 +198,7 @@ async def opened(connection: Connection, remote: Remote, client: str, kind: str,
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ask)
         try:
-            screen = await _screen(connection, remote.command(client), kind, size)
+            screen = await _screen(connection, remote.command(client, again=again), kind, size)
             await screen.drawn()
         except PaudeError as exc:
             failure = exc
