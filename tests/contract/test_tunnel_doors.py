@@ -50,6 +50,28 @@ async def test_a_server_that_speaks_is_heard_from_its_first_word(tmp_path: Path,
         assert await said(await doors(tmp_path, 10).dial(PORT)) == b"SSH-2.0-x\r\n"
 
 
+async def test_a_door_that_is_only_just_being_opened_is_waited_for(tmp_path: Path):
+    there = tmp_path / "doors"
+    way = Doors(there, doors(tmp_path, 10).otherwise, 10, opens_s=10)
+    heard: list[bytes] = []
+
+    async def come_in() -> None:
+        heard.append(await said(await way.dial(PORT)))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(come_in)
+        await anyio.wait_all_tasks_blocked()
+        there.mkdir()
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(there / str(PORT)))
+            await anyio.wait_all_tasks_blocked()
+            listener.listen()
+            near, _ = await anyio.to_thread.run_sync(listener.accept)
+            with near:
+                near.sendall(b"SSH-2.0-x\r\n")
+    assert heard == [b"SSH-2.0-x\r\n"]
+
+
 async def test_without_doors_there_is_the_other_way(tmp_path: Path):
     assert await said(await doors(tmp_path / "nowhere", 10).dial(PORT)) == b"by the other way\n"
 

@@ -22,21 +22,36 @@ from paude.tunnel.local import LocalStream
 from paude.tunnel.ready import spoken
 
 SPEAKS_S = 2.0
+_AGAIN_S = 0.01
 
 
 @dataclass(frozen=True)
 class Doors:
-    """A Dialer to servers that speak first: `directory` holds a socket for each port, named by it."""
+    """A Dialer to servers that speak first: `directory` holds a socket for each port, named by it.
+
+    Seconds: a server has `patience_s` to speak, and a door that is shut has `opens_s` to be opened.
+    """
 
     directory: Path
     otherwise: Dialer
     patience_s: float = SPEAKS_S
+    opens_s: float = 0.0
 
     async def dial(self, port: int) -> ByteStream:
         """A new stream to `port`, on which the server has spoken, or what the other way gives."""
         with suppress(OSError, ConnectionLost), anyio.move_on_after(self.patience_s):
-            return await spoken(await LocalStream.over(_knocked(self.directory, port)))
+            return await spoken(await LocalStream.over(await self._opened(port)))
         return await self.otherwise.dial(port)
+
+    async def _opened(self, port: int) -> socket.socket:
+        end = anyio.current_time() + self.opens_s
+        while True:
+            try:
+                return _knocked(self.directory, port)
+            except OSError:
+                if anyio.current_time() >= end:
+                    raise
+            await anyio.sleep(_AGAIN_S)
 
 
 def _knocked(directory: Path, port: int) -> socket.socket:

@@ -13,6 +13,8 @@ from paude.sessions.records import Record
 from paude.ssh.ssh_config import GATE_PORT
 from paude.tunnel.base import Dialer
 
+OPENS_S = 1.0
+
 
 @dataclass(frozen=True)
 class Pod:
@@ -27,7 +29,7 @@ class Pod:
     @property
     def dialer(self) -> Dialer:
         """The way in, for a start: what has ended will not come back."""
-        return ways.into(self.volume, self._container, _final)
+        return ways.into(self.volume, self._container, _final, opens_s=OPENS_S)
 
     def _container(self, port: int) -> str:
         return self.gate if port == GATE_PORT else name_of(self.session, "agent")

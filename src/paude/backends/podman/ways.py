@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,12 +28,17 @@ def dialer(session: str, paths: Paths) -> Dialer:
     return into(link(session, paths), container, reasons.tunnel_failure)
 
 
-def into(volume: Path, container: Callable[[int], str], failure: Callable[[int, str], Exception]) -> Dialer:
-    """By the doors that the gate opens on the session's volume; else an sshd that podman starts in `container`."""
+def into(
+    volume: Path, container: Callable[[int], str], failure: Callable[[int, str], Exception], *, opens_s: float = 0.0
+) -> Dialer:
+    """By the doors that the gate opens on the session's volume; else an sshd that podman starts in `container`.
+
+    A gate that has only just been started is given `opens_s` seconds for its doors, where the volume is seen.
+    """
     by_podman = ExecStreams(
         lambda port: ("podman", "exec", "--interactive", container(port), *_SSHD), environment, failure
     )
-    return Doors(volume / "gate" / "doors", by_podman)
+    return Doors(volume / "gate" / "doors", by_podman, opens_s=opens_s if os.access(volume, os.X_OK) else 0.0)
 
 
 def link(session: str, paths: Paths) -> Path:
