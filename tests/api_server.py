@@ -15,7 +15,8 @@ from paude.backends.kubernetes import kubeconfig
 from paude.backends.kubernetes.cluster import Cluster
 from paude.settings import Paths
 
-Answer = tuple[int, dict[str, Any]]
+Answer = tuple[int, dict[str, Any] | bytes]
+"""The status, and JSON; or bytes that are sent as they are, whatever they be."""
 VERSION = {"major": "1", "minor": "30"}
 FORBIDDEN = {"kind": "Status", "reason": "Forbidden", "message": "you may not"}
 
@@ -28,7 +29,7 @@ def serving(answer: Callable[[str, str, dict[str, Any]], Answer]) -> Iterator[st
         def _reply(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
             status, said = answer(self.command, self.path, body)
-            text = json.dumps(said).encode()
+            text = said if isinstance(said, bytes) else json.dumps(said).encode()
             with suppress(ConnectionError):  # whoever asked has heard enough
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

@@ -1,12 +1,12 @@
 """Bad input of every kind: each is refused, or taken as it is, with words that tell the user what to do; never a trace.
 
-The groups are those of the project's list of bad inputs. What needs a process of its own, a cluster or a hostile peer
-is tested where those are: `ELSEWHERE`.
+The groups are those of docs/bad-input.md, which names the tests of what needs a cluster or a hostile peer.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -20,7 +20,6 @@ from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths
 
-CHECKOUT = Path(__file__).parents[2]
 NO_CLUSTER = "there is no kubeconfig"  # as far as any start gets here: the input was taken
 START = ["start", "--agent", "shell", "--detach"]
 NAME = "cannot be a session's name"
@@ -45,7 +44,7 @@ WORKSPACES = {
     15: ("{home}/link-to-home", "holds your home directory"),
     18: ("{home}/\udcff\udcfe", "is not text"),
 }
-TAKEN = {17: ["sp ace", 'q"uote', "co:lon,comma"], 20: ["bare.git"]}
+TAKEN = {17: ["sp ace", 'q"uote', "co:lon,comma", "new\nline", "$(touch x)"], 20: ["bare.git"]}
 HOSTS = {
     21: [
         "", ",", "*", "*.com", ".", "https://a.test", "a.test:443", "a.test/x", "10.0.0.1", "127.1", "10.0.0.0/8",
@@ -66,6 +65,14 @@ ENVIRONMENT = {
     "an unknown platform": ({"PAUDE_PLATFORM": "vax"}, "linux/amd64"),
     "a base image that is none": ({"PAUDE_BASE_IMAGE": "a b"}, "no name of a base image"),
     "a window without columns": ({"COLUMNS": "0", "LINES": "-5"}, NO_CLUSTER),
+    "a window of one column": ({"COLUMNS": "1", "LINES": "1"}, "kubeconfig"),
+    "a window beyond all screens": ({"COLUMNS": "10000", "LINES": "10000"}, NO_CLUSTER),
+    "a terminal that nobody knows": ({"TERM": "xterm-ghostty"}, NO_CLUSTER),
+    "programs that git would run": (
+        {"GIT_SSH_COMMAND": "touch x", "GIT_EXTERNAL_DIFF": "touch x", "GIT_PAGER": "touch x", "GIT_EDITOR": "touch x"},
+        NO_CLUSTER,
+    ),
+    "an ssh agent that is gone": ({"SSH_AUTH_SOCK": "/nonexistent", "SSH_ASKPASS": "touch x"}, NO_CLUSTER),
 }
 FILES = {
     "no JSON": ("{", "is no JSON"),
@@ -78,6 +85,12 @@ FILES = {
     "lines of Windows": ('{\r\n"storage": {"size": "1Gi"}}\r\n', NO_CLUSTER),
     "nothing but depth": ("[" * 100_000, "is no JSON"),
 }
+NOBODY = """
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: u, user: {token: t}}]
+contexts: [{name: x, context: {cluster: c, user: u}}]
+current-context: x
+"""
 GOOGLE = {
     "missing": (None, "it does not exist"),
     "empty": ("", "it is empty"),
@@ -107,20 +120,11 @@ FLAGS = {
     "--registry http://x": "is no place for images",
     "--progress loud": "there is no kind of progress",
     "--gpu -1": "0 or more",
+    "--allow-network --allow a.test": "--allow-network and --allow contradict each other",
+    "--allow-network --private-allow a.test=10.0.0.0/8": "--allow-network and --private-allow contradict each other",
+    "--keep --max-age 1h": "--keep and --max-age contradict each other",
+    "--detach --mount": "--mount is for sessions on Podman",
 }
-ELSEWHERE = {
-    14: "tests/e2e/test_failures.py",
-    19: "tests/integration/test_sync_session.py",
-    25: "tests/unit/test_credentials.py",
-    26: "tests/integration/test_sync_model.py",
-    27: "tests/integration/test_cluster_api.py",
-    28: "tests/e2e/test_failures_cluster.py",
-    29: "tests/integration/test_ssh_connection.py",
-    30: "tests/unit/test_sync_state.py",
-    31: "tests/unit/test_ssh_filter.py",
-    32: "tests/e2e/test_failures_cluster.py",
-}
-HERE = {*NAMES, *WORKSPACES, *TAKEN, *HOSTS, 16, 22, 23, 24, 33, 34}
 
 
 @pytest.fixture
@@ -295,6 +299,57 @@ def test_a_current_directory_that_is_gone(home: Path, tmp_path: Path) -> None:
     assert (code, "the current directory is gone" in said) == (2, True)
 
 
+def test_a_reader_that_has_gone_is_not_worth_a_word(home: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as gone:
+        words = [sys.executable, "-m", "paude", "config", "schema"]
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, stdout=gone, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.returncode in {0, 1}
+    assert done.stderr == ""
+
+
+def test_without_a_home_the_users_entry_tells_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setenv("KUBECONFIG", str(home / "nothing"))
+    code, said = process(home, *START)
+    assert (code, NO_CLUSTER in said) == (2, True)
+
+
+PLUGINS = {
+    "fails": ("echo to log in: go away >&2; exit 3", "go away"),
+    "says something else": ("echo Password:", "brought neither a token nor a certificate"),
+    "asks": ("read -r answer && echo $answer || exit 4", "ended with 4"),
+    "says depth": ("head -c 100000 /dev/zero | tr '\\0' '['", "brought neither a token nor a certificate"),
+}
+
+
+@pytest.mark.parametrize("case", PLUGINS)
+def test_a_strange_plug_in_of_the_kubeconfig(home: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    code, words = plugged(home, monkeypatch, PLUGINS[case][0])
+    assert (code, PLUGINS[case][1] in words) == (7, True), words
+
+
+def test_a_plug_in_that_hangs_is_waited_for_no_longer_than_asked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, words = plugged(home, monkeypatch, "exec sleep 1000", "--timeout", "2")
+    assert (code, "connect" in words) == (124, True), words
+
+
+def plugged(home: Path, monkeypatch: pytest.MonkeyPatch, script: str, *words: str) -> tuple[int, str]:
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script]}
+    config = home / "plugged"
+    config.write_text(NOBODY.replace("{token: t}", json.dumps({"exec": {**plugin, "interactiveMode": "Never"}})))
+    monkeypatch.setenv("KUBECONFIG", str(config))
+    return process(home, *START, *words)
+
+
+def test_what_comes_from_an_endless_device_is_no_settings_file(refused: Callable[..., str], home: Path) -> None:
+    (home / "project/paude.json").symlink_to("/dev/zero")
+    assert NO_CLUSTER in refused(*START)
+
+
 @pytest.mark.parametrize("descriptor", [0, 1])
 def test_a_stream_that_is_closed_leads_nowhere(home: Path, descriptor: int) -> None:
     code, said = process(home, *START, prepare=lambda: os.close(descriptor))
@@ -307,6 +362,28 @@ def test_whatever_the_umask_what_is_kept_is_the_users_own(home: Path, tmp_path: 
     assert (tmp_path / "STATE_HOME/paude").stat().st_mode & 0o077 == 0
 
 
+PROXIES = [
+    ({"HTTPS_PROXY": "http://[bad"}, "cannot be reached"),
+    ({"HTTPS_PROXY": "gopher://127.0.0.1:1"}, "the proxy on the way to the cluster cannot be used"),
+    ({"ALL_PROXY": "socks5://127.0.0.1:1"}, "the proxy on the way to the cluster cannot be used"),
+    ({"HTTPS_PROXY": "http://127.0.0.1:1"}, "cannot be reached"),
+    ({"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "*"}, "cannot be reached"),
+    ({"HTTP_PROXY": "http://[bad", "NO_PROXY": ",,"}, "cannot be reached"),
+]
+
+
+@pytest.mark.parametrize(("variables", "says"), PROXIES)
+def test_a_strange_proxy_of_the_laptop(
+    home: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], says: str
+) -> None:
+    (home / "nobody").write_text(NOBODY)
+    for key, value in {"KUBECONFIG": str(home / "nobody"), **variables}.items():
+        monkeypatch.setenv(key, value)
+    code, said = process(home, *START)
+    assert code in {2, 255}
+    assert says in said
+
+
 @pytest.mark.parametrize(("known", "wanted"), [("outer", "outer/inner"), ("outer/inner", "outer")])
 def test_two_workspaces_do_not_lie_one_in_the_other(home: Path, tmp_path: Path, known: str, wanted: str) -> None:
     (home / "outer/inner").mkdir(parents=True)
@@ -315,11 +392,3 @@ def test_two_workspaces_do_not_lie_one_in_the_other(home: Path, tmp_path: Path, 
     records.save(paths, Record("first", "0" * 16, "kubernetes", str(home / known), "shell", made, committed=True))
     code, said = process(home, *START, str(home / wanted))
     assert (code, "lie one in the other" in said) == (5, True)
-
-
-# --- the list
-
-
-def test_every_group_is_tried() -> None:
-    assert HERE | set(ELSEWHERE) == set(range(1, 35))
-    assert [file for file in ELSEWHERE.values() if not (CHECKOUT / file).is_file()] == []

@@ -100,14 +100,33 @@ def _asked_for() -> list[pytest.param]:
 def test_what_was_asked_for_is_where_it_is_said_to_be(row: re.Match[str]) -> None:
     """Done: a test that exists shows it. Replaced or missing: it is said why."""
     assert row["state"] in {"done", "replaced", "missing"}
-    named = re.findall(r"`((?:src|tests|docs|scripts|containers)/[\w./-]+?)(?:::(\w+))?`", row["where"] + row["shown"])
+    named = _named(row["where"] + row["shown"])
+    if row["state"] == "done":
+        assert any(path.startswith(("tests/", "scripts/")) for path in named), "nothing shows it"
+    else:
+        assert row["shown"].strip(), "no reason"
+
+
+def _named(text: str) -> list[str]:
+    """The files that are named, alone or with a test in them; all of them exist."""
+    named = re.findall(r"`((?:src|tests|docs|scripts|containers)/[\w./-]+?)(?:::(\w+))?`", text)
     for path, test in named:
         assert (CHECKOUT / path).exists(), path
         assert not test or re.search(rf"^(?:async )?def {test}\b", (CHECKOUT / path).read_text(), re.MULTILINE), test
-    if row["state"] == "done":
-        assert any(path.startswith(("tests/", "scripts/")) for path, _ in named), "nothing shows it"
-    else:
-        assert row["shown"].strip(), "no reason"
+    return [path for path, _ in named]
+
+
+BAD_INPUT = re.findall(r"^\| (\d+) \| .+ \| (.+?) \|$", (CHECKOUT / "docs/bad-input.md").read_text(), re.MULTILINE)
+
+
+def test_there_are_as_many_groups_of_bad_input_as_are_said_to_be() -> None:
+    assert [int(group) for group, _ in BAD_INPUT] == list(range(1, 35))
+
+
+@pytest.mark.parametrize(("group", "shown"), BAD_INPUT)
+def test_each_group_of_bad_input_has_its_tests(group: str, shown: str) -> None:
+    assert all(path.startswith("tests/") for path in _named(shown))
+    assert _named(shown), group
 
 
 def test_the_readme_names_the_two_commands() -> None:

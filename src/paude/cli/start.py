@@ -207,6 +207,10 @@ def start(
     from paude.settings import Paths, read
     from paude.sync.selection import check_workspace
 
+    if allow_network:
+        _apart("--allow-network", allow=allow, allow_registries=allow_registries, private_allow=private_allow)
+    if keep:
+        _apart("--keep", idle_timeout=idle_timeout, max_age=max_age)
     workspace = check_workspace(workspace)
     flags = {
         "backend": backend,
@@ -260,6 +264,14 @@ def start(
 
         open_terminal(started)
     sweep(Paths.from_environment(), started)  # last: it may take its time
+
+
+def _apart(flag: str, **others: object) -> None:
+    """Refuse flags of this very command that the flag would make void."""
+    for name, given in others.items():
+        if given:
+            other = "--" + name.replace("_", "-")
+            raise UsageError(f"{flag} and {other} contradict each other", hint="leave one of them out")
 
 
 def _agree_to_settings(settled: Settled, workspace: Path, yes: bool) -> Project:

@@ -207,6 +207,8 @@ def _failure(image: ImageSpec, failed: CommandFailed) -> ImageError:
         hint = "make room with `podman image prune`"
     elif re.search(r"short-name|initializing source|pinging container registry", failed.stderr):
         hint = f"the base image {image.base} cannot be had; PAUDE_BASE_IMAGE names another"
+    elif re.search(r"apt-get: (?:command )?not found|/bin/sh\W.*no such file", failed.stderr, re.IGNORECASE):
+        hint = f"{image.base} is no Debian or Ubuntu image with a shell and apt-get; PAUDE_BASE_IMAGE names another"
     elif re.search(r"exec format error", failed.stderr, re.IGNORECASE):
         hint = f"this machine cannot run programs for {image.platform}; build on one that can"
     return ImageError(f"the image {image.name} cannot be built", why=stop_words(failed.stderr), hint=hint)

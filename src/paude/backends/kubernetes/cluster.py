@@ -24,6 +24,7 @@ from paude.backends.kubernetes import status
 from paude.backends.kubernetes.kubeconfig import Target
 from paude.backends.kubernetes.login import Login
 from paude.errors import ConnectionLost, PaudeError, SettingsError
+from paude.process import clean
 from paude.settings import Paths
 from paude.tunnel.portforward import ApiAccess
 
@@ -56,6 +57,7 @@ _KINDS = {
     "SelfSubjectReview": ("authentication.k8s.io/v1", "selfsubjectreviews"),
     "SelfSubjectAccessReview": ("authorization.k8s.io/v1", "selfsubjectaccessreviews"),
 }
+_NO_JSON = (ValueError, RecursionError)
 _CLUSTER_WIDE = {"Namespace", "StorageClass", "ProjectRequest", "SelfSubjectReview", "SelfSubjectAccessReview"}
 
 
@@ -73,14 +75,21 @@ class _Client(kr8s.Api):
     access: ApiAccess
 
     async def _create_session(self) -> None:
-        self._session = httpx.AsyncClient(
-            base_url=self.access.server,
-            headers={"User-Agent": "paude", "content-type": "application/json"},
-            verify=self.access.ssl or True,
-            timeout=TIMEOUT,
-            proxy=self.access.proxy,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-        )
+        try:
+            self._session = httpx.AsyncClient(
+                base_url=self.access.server,
+                headers={"User-Agent": "paude", "content-type": "application/json"},
+                verify=self.access.ssl or True,
+                timeout=TIMEOUT,
+                proxy=self.access.proxy,
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            )
+        except (ValueError, ImportError) as exc:  # a scheme that httpx does not know, or knows only with more packages
+            raise SettingsError(
+                "the proxy on the way to the cluster cannot be used",
+                why=clean(str(exc)),
+                hint="HTTPS_PROXY, ALL_PROXY or the kubeconfig's proxy-url: write http://HOST:PORT",
+            ) from exc
 
 
 @asynccontextmanager
@@ -145,7 +154,7 @@ class Cluster:
         doing = f"list {_KINDS[kind][1]}"
         answer = await self._object("GET", kind, "", doing=doing, params=params, wide=all_namespaces)
         assert answer is not None
-        return [{"kind": kind, **item} for item in answer.get("items", [])]
+        return [{"kind": kind, **item} for item in answer.get("items") or []]
 
     async def create(self, obj: Object) -> Object:
         """Create; raises status.Conflict when it exists."""
@@ -217,7 +226,7 @@ class Cluster:
             try:
                 listed = await self._object("GET", kind, "", doing=f"list {_KINDS[kind][1]}", params=params)
                 assert listed is not None
-                for item in listed.get("items", []):
+                for item in listed.get("items") or []:
                     yield Change("ADDED", {"kind": kind, **item})
                 yield Change("LISTED", {})
                 version = str(listed["metadata"]["resourceVersion"])
@@ -252,12 +261,12 @@ class Cluster:
                 if response.status_code != 200:
                     raise ConnectionLost(f"the watch of {plural} was refused", why=f"HTTP {response.status_code}")
                 async for line in response.aiter_lines():
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
+                    type_, obj = _event(line)
+                    if type_ == "ERROR":
                         return
-                    if event["type"] != "BOOKMARK":
-                        yield Change(event["type"], {"kind": kind, **event["object"]})
-        except (httpx.HTTPError, kr8s.APITimeoutError, json.JSONDecodeError) as exc:
+                    if type_ != "BOOKMARK":
+                        yield Change(type_, {"kind": kind, **obj})
+        except (httpx.HTTPError, kr8s.APITimeoutError) as exc:
             raise ConnectionLost(f"the watch of {plural} broke off", why=str(exc)) from exc
 
     async def lines(self, url: str, params: Mapping[str, str], *, doing: str) -> AsyncIterator[str]:
@@ -330,10 +339,19 @@ class Cluster:
             raise _unreachable(self.target.server, exc) from exc
 
 
+def _event(line: str) -> tuple[str, Object]:
+    """Type and object of a line of a watch; ConnectionLost for another line: something on the way may have said it."""
+    try:
+        event = json.loads(line)
+        return str(event["type"]), dict(event["object"])
+    except (*_NO_JSON, LookupError, TypeError) as exc:
+        raise ConnectionLost("the watch broke off", why="what came is no event of a Kubernetes API") from exc
+
+
 def _answer(response: httpx.Response, doing: str) -> Object:
     try:
         body = response.json()
-    except ValueError:
+    except _NO_JSON:
         body = None
     if response.status_code < 300:
         if isinstance(body, dict):

@@ -114,7 +114,7 @@ async def _brought(target: Target, plugin: Section) -> Credentials:
         raise _failed(exc.what, str(plugin.get("installHint") or "")) from exc
     except CommandFailed as exc:
         raise _failed(f"{command} ended with {exc.returncode}: {exc.stderr.strip()[-300:]}") from exc
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as exc:
         raise _failed(f"{command} brought neither a token nor a certificate") from exc
 
 
