@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def manual() -> Iterator[str]:
     """The page, line by line."""
     root: Any = get_command(app)
     does = str(root.help).partition("\n")[0].rstrip(".")
-    yield f'.TH PAUDE 1 "" "paude {__version__}" "User Commands"'
+    yield f'.TH PAUDE 1 "{date.today()}" "paude {__version__}" "User Commands"'
     yield from (".SH NAME", text(f"paude - {does[0].lower()}{does[1:]}"))
     yield from (".SH SYNOPSIS", ".B paude", text("[VERB] [OPTIONS] [ARGUMENTS] [-- WORDS]"))
     yield from (".SH DESCRIPTION", text("Without a verb: the sessions, and what to do next."))
