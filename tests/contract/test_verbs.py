@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import anyio.to_thread
 import pytest
 import test_backends
+import yaml
 
 from laptop import Laptop
 from places import Place, Session, every_verb, start_session
@@ -291,8 +292,8 @@ def test_the_supervisor_comes_and_goes_and_the_session_stays(session: Session) -
 @pytest.mark.verbs("bench start")
 def test_a_start_is_measured_and_leaves_nothing(place: Place) -> None:
     before = place.things("paude-bench-")
-    words = ("bench", "start", str(place.laptop.workspace("measured")), "--runs", "1", "--no-baseline", "-o", "json")
-    found = json.loads(place.laptop.paude(*words).stdout)
+    words = ("bench", "start", str(place.laptop.workspace("measured")), "--runs", "1", "--no-baseline", "-o", "yaml")
+    found = yaml.safe_load(place.laptop.paude(*words).stdout)
     assert len(found["concurrent"]["makespans_s"]) == 1
     assert {name: one["count"] for name, one in found["attach_s"].items()} == {"first": 1, "cold": 1, "hot": 3}
     assert place.things("paude-bench-") <= before

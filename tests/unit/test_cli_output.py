@@ -13,9 +13,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from paude.bench.attach import AttachReport
+from paude.bench.report import Report
+from paude.bench.statistics import Summary
+from paude.bench.sync import SyncReport
+from paude.bench.tunnel import TunnelReport
 from paude.cli import output, sessions
 from paude.cli.app import VERBS, say
 from paude.egress.blocked import Denied
+from paude.engine.timing import Timing
 from paude.errors import UsageError
 from paude.gate.client import GateStatus, Probe
 from paude.plans.compare import Verdict
@@ -26,6 +32,8 @@ from paude.sync.state import Conflict, Flagged, SyncState
 
 DOCUMENT = Path(__file__).parents[2] / "docs/output.md"
 AWKWARD = {"schema": 1, "names": ("a", "b"), "steers": "\x1b]0;x\x07\u202e\n- x: y", "none": None, "n": 1.5, "ok": True}
+
+PROMISES = {f"promises[].{key}" for key in ("what", "found", "promised", "kept")}
 
 
 def documented(verb: str) -> set[str]:
@@ -47,6 +55,8 @@ def fields(kind: type, prefix: str = "") -> set[str]:
 
 def _leaves(kind: object, name: str) -> set[str]:
     arguments = [one for one in typing.get_args(kind) if one not in (types.NoneType, Ellipsis)]
+    if Summary in (kind, *arguments):  # described once for all
+        return {name}
     if dataclasses.is_dataclass(kind):
         return fields(kind, f"{name}.")  # type: ignore[arg-type]
     if typing.get_origin(kind) is tuple and len(arguments) == 1:
@@ -68,6 +78,10 @@ def _leaves(kind: object, name: str) -> set[str]:
         ("paude verify", {"schema", "session"} | fields(Probe, "probes[].")),
         ("paude agent status", {"schema", "session", "agent"} | fields(Activity)),
         ("paude blocked", {"schema", "session", "refused[].allow"} | fields(Denied, "refused[].")),
+        ("paude bench start", set(Report("", False, (Timing("", (), 1.0, (), 1.0, 1.0),)).to_json())),
+        ("paude bench sync", {"schema", "kind", "first_sync_mb_s"} | fields(SyncReport)),
+        ("paude bench tunnel", {"schema", "kind", "over"} | fields(TunnelReport)),
+        ("paude bench attach", {"schema", "kind"} | PROMISES | fields(AttachReport)),
     ],
 )
 def test_the_document_lists_the_fields_that_are_printed(verb: str, emitted: set[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,7 +52,7 @@ def start(
     registry_ca: options.RegistryCA = None,
     storage_class: options.StorageClass = None,
     timeout: options.Timeout = 300,
-    output: printed.Report = "text",
+    output: printed.Facts = "text",
 ) -> None:
     """Measure starts: each step, and the steps one by one.
 
@@ -63,11 +62,12 @@ def start(
     from paude.plans.request import Wishes
     from paude.settings import Paths, read
 
-    output = printed.checked(output, printed.REPORT)
+    output = printed.checked(output, printed.FACTS)
     flags = options.of_cluster(context, namespace, kubeconfig, registry, registry_ca, storage_class)
     wishes = Wishes(workspace, read(Paths.from_environment(), None, {**flags, "agent": agent}))
     report = in_loop(lambda: _measure(wishes, runs, baseline, timeout))
-    put(json.dumps(report.to_json(), indent=1) if output == "json" else report.to_text())
+    if not printed.document(output, report.to_json()):
+        put(report.to_text())
 
 
 @group.command(cls=Verb)
@@ -81,19 +81,20 @@ def sync(
     registry_ca: options.RegistryCA = None,
     storage_class: options.StorageClass = None,
     timeout: options.Timeout = 300,
-    output: printed.Report = "text",
+    output: printed.Facts = "text",
 ) -> None:
     """Measure edits both ways, bursts, and the first content. In a session and a workspace of its own."""
     from paude.plans.request import Wishes
     from paude.settings import Paths, read
 
-    output = printed.checked(output, printed.REPORT)
+    output = printed.checked(output, printed.FACTS)
     flags = options.of_cluster(context, namespace, kubeconfig, registry, registry_ca, storage_class)
     wishes = Wishes(settled=read(Paths.from_environment(), None, {**flags, "agent": "shell"}))
     with TemporaryDirectory(prefix="paude-bench-") as directory:
         there = replace(wishes, workspace=Path(directory))
         report = in_loop(lambda: _measure_sync(there, files, edits, timeout))
-    put(json.dumps(report.to_json(), indent=1) if output == "json" else report.to_text())
+    if not printed.document(output, report.to_json()):
+        put(report.to_text())
 
 
 async def _measure_sync(wishes: Wishes, files: int, edits: int, limit_s: float) -> SyncReport:

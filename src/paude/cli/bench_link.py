@@ -47,10 +47,10 @@ def tunnel(
     registry_ca: options.RegistryCA = None,
     storage_class: options.StorageClass = None,
     timeout: options.Timeout = 300,
-    output: printed.Report = "text",
+    output: printed.Facts = "text",
 ) -> None:
     """Measure the tunnel, also on a link that fails. Beside `kubectl port-forward`, where that is installed."""
-    output = printed.checked(output, printed.REPORT)
+    output = printed.checked(output, printed.FACTS)
     wishes = _wishes(context, namespace, kubeconfig, registry, registry_ca, storage_class)
 
     async def measure() -> TunnelReport:
@@ -58,7 +58,8 @@ def tunnel(
             return await _measure_tunnel(there, mib, rounds, exact, full)
 
     report = in_loop(measure)
-    put(json.dumps(report.to_json(), indent=1) if output == "json" else report.to_text())
+    if not printed.document(output, report.to_json()):
+        put(report.to_text())
 
 
 def attach(
@@ -78,12 +79,12 @@ def attach(
     registry_ca: options.RegistryCA = None,
     storage_class: options.StorageClass = None,
     timeout: options.Timeout = 300,
-    output: printed.Report = "text",
+    output: printed.Facts = "text",
 ) -> None:
     """Measure how soon one can type again. The link is cut, stalled, throttled, forgotten. About 20 minutes."""
     from paude.bench.attach import Plan
 
-    output = printed.checked(output, printed.REPORT)
+    output = printed.checked(output, printed.FACTS)
     wishes = _wishes(context, namespace, kubeconfig, registry, registry_ca, storage_class)
     plan = Plan(
         cuts=cuts,
@@ -101,7 +102,8 @@ def attach(
             return await _measure_attach(there, plan)
 
     report = in_loop(measure)
-    put(json.dumps(report.to_json(), indent=1) if output == "json" else report.to_text())
+    if not printed.document(output, report.to_json()):
+        put(report.to_text())
 
 
 def _wishes(

@@ -13,7 +13,6 @@ from paude.errors import UsageError
 
 LISTING = ("text", "wide", "name", "json", "yaml")
 FACTS = ("text", "json", "yaml")
-REPORT = ("text", "json")
 _SECOND_SPELLINGS = {"table": "text"}
 
 
@@ -29,10 +28,6 @@ def _facts(incomplete: str) -> list[str]:
     return _matching(FACTS, incomplete)
 
 
-def _report(incomplete: str) -> list[str]:
-    return _matching(REPORT, incomplete)
-
-
 Listing = Annotated[
     str, typer.Option("--output", "-o", metavar="FORM", help="text, wide, name, json or yaml.", autocompletion=_listing)
 ]
@@ -40,11 +35,7 @@ Listing = Annotated[
 Facts = Annotated[
     str, typer.Option("--output", "-o", metavar="FORM", help="text, json or yaml.", autocompletion=_facts)
 ]
-"""The option of verbs that tell about one thing."""
-
-
-Report = Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="text or json.", autocompletion=_report)]
-"""The option of verbs that measure."""
+"""The option of verbs that tell about one thing, and of those that measure."""
 
 
 def checked(form: str, known: Sequence[str] = LISTING) -> str:
