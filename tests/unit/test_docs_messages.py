@@ -12,15 +12,20 @@ import pytest
 from commands import commands_in, options, parsed
 from paude import errors, process
 from paude.ssh import connection
+from paude.sync import session
 
 CHECKOUT = Path(__file__).parents[2]
 HEADINGS = re.findall(r"^### `(.+)` \((\d+)\)$", (CHECKOUT / "docs/troubleshooting.md").read_text(), re.MULTILINE)
 KINDS = {
     name: kind.exit_code
-    for module in (errors, process, connection)
+    for module in (errors, process, connection, session)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, errors.PaudeError)
 }
+# They quote a program, or the user's own interruption.
+QUOTING = {"CommandFailed", "StepFailed", "Interrupted"}
+# What ends a session's work or keeps it from beginning, and is not about the words that were typed just now.
+SERIOUS = {3, 6, 7, 9, 10, 255}
 
 
 def template(node: ast.expr) -> str | None:
@@ -33,13 +38,22 @@ def template(node: ast.expr) -> str | None:
     return None
 
 
-def messages() -> Iterator[tuple[str, int | None]]:
-    """What the code raises, and with which exit code; None for a text that is put together before it is raised."""
+def raised() -> Iterator[tuple[str, str, bool]]:
+    """Kind and pattern of every error that the code makes with a text, and whether that says what to do."""
     for file in sorted((CHECKOUT / "src/paude").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KINDS and node.args:
-                yield template(node.args[0]) or "", KINDS[node.func.id]
-            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "what":
+                hinted = any(one.arg == "hint" for one in node.keywords)
+                yield node.func.id, template(node.args[0]) or "", hinted
+
+
+def messages() -> Iterator[tuple[str, int | None]]:
+    """What the code raises, and with which exit code; None for a text that is put together before it is raised."""
+    for kind, pattern, _ in raised():
+        yield pattern, KINDS[kind]
+    for file in sorted((CHECKOUT / "src/paude").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "what":
                 yield template(node.value) or "", None
 
 
@@ -57,6 +71,23 @@ def test_a_message_of_the_document_is_in_the_code(words: str, code: str) -> None
     codes = {known for pattern, known in MESSAGES if pattern.fullmatch(words)}
     assert codes, "no error says that any more"
     assert int(code) in codes or None in codes
+
+
+def told(pattern: str) -> bool:
+    """Whether the document has that message."""
+    return any(re.fullmatch(pattern, words) for words, _ in HEADINGS)
+
+
+def test_every_kind_of_error_has_a_message_in_the_document() -> None:
+    kinds = {kind for kind, pattern, _ in raised() if pattern.replace(".*", "")}
+    assert len(kinds) > 15
+    assert kinds - {kind for kind, pattern, _ in raised() if told(pattern)} - QUOTING == set()
+
+
+def test_what_keeps_a_session_from_its_work_and_can_be_helped_is_in_the_document() -> None:
+    serious = {pattern for kind, pattern, hinted in raised() if KINDS[kind] in SERIOUS and hinted and pattern}
+    assert len(serious) > 20
+    assert [pattern for pattern in sorted(serious) if not told(pattern)] == []
 
 
 def said() -> Iterator[str]:

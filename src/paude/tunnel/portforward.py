@@ -97,7 +97,7 @@ class PodPortForward:
         code, reason = response.status_code, _reason(response)
         if code == 401:
             return LoginExpired(
-                "the cluster does not accept your login",
+                "the cluster does not accept your login (any more)",
                 why=reason,
                 hint="log in again, for example with `oc login`, and repeat the command",
             )

@@ -107,7 +107,7 @@ def failure(program: str, pod: str, said: str) -> Exception:
         return Forbidden("you may not open a tunnel", why=said)
     if "Unauthorized" in said or "You must be logged in" in said:
         return LoginExpired(
-            "the cluster does not accept your login",
+            "the cluster does not accept your login (any more)",
             why=said,
             hint="log in again, for example with `oc login`, and repeat the command",
         )
