@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio.abc import ByteStream
 
@@ -64,11 +65,27 @@ async def test_what_the_other_end_still_says_after_a_half_close_comes() -> None:
         assert await read_all(stream) == b"last words\n"
 
 
+def written(pid: int) -> int | None:
+    """How many bytes a process has written that sleeps; None for one that is at work."""
+    if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+        return None
+    return int(Path(f"/proc/{pid}/io").read_text().partition("wchar: ")[2].split()[0])
+
+
 async def test_nothing_is_read_ahead_without_bounds() -> None:
-    async with await opened("sh", "-c", "exec yes") as stream:
-        await stream.receive()
-        await anyio.sleep(0.5)
+    """A program that prints without end is held: it sleeps, and prints no more while others have their turns."""
+    async with await opened("yes") as stream:
+        taken = len(await stream.receive())
+        with anyio.fail_after(20):
+            last, turns = None, 0
+            while turns < 200:
+                await anyio.lowlevel.checkpoint()
+                now = written(stream._child.pid)
+                turns = turns + 1 if now is not None and now == last else 0
+                last = now
+        assert last is not None
         assert len(stream._stream._buffer) <= 512 * 1024
+        assert taken < last <= 2 * 1024 * 1024, "what is kept here, and what the system keeps on the way"
 
 
 async def test_a_send_waits_for_an_end_that_reads_nothing() -> None:

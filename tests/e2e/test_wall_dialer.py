@@ -5,12 +5,10 @@ Start and teardown are where walls have gaps: policies in force after the pod, o
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from peers.waiting import eventually
 
-from laptop import Laptop
+from laptop import Admin, Laptop
 from world.client import World
 
 pytestmark = pytest.mark.cluster
@@ -55,16 +53,16 @@ def starts_and_stops(laptop: Laptop, times: int) -> None:
         assert dialled(world) == before, f"something arrived in life {number}"
 
 
-def test_the_loop_does_arrive_where_there_is_no_wall(laptop: Laptop) -> None:
+def test_the_loop_does_arrive_where_there_is_no_wall(laptop: Laptop, kubectl: Admin) -> None:
     """The control."""
     world = World()
     tcp, udp = dialled(world)
     name = start(laptop, "free", "--allow-network")
     eventually(lambda: all(now > before for now, before in zip(dialled(world), (tcp, udp), strict=True)))
     laptop.paude("stop", name, "--discard")
-    time.sleep(1)
+    eventually(lambda: f"pod/paude-{name}-0" not in kubectl.names(), within=60)
     after = dialled(world)
-    time.sleep(1)
+    assert name not in laptop.paude("sessions", "-o", "name").stdout  # the loop would have dialled many times meanwhile
     assert dialled(world) == after, "it would disturb the tests that come"
 
 

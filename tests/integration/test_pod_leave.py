@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 from podside.images import podman
@@ -25,16 +24,17 @@ def test_agent_starts_with_leave_and_not_before(gate_of_any_user: Pod) -> None:
     assert b"paude" in pod.ssh("agent", "id -un").stdout
 
 
-def test_without_leave_the_agent_is_gone_within_three_seconds(gate: Pod) -> None:
+def test_without_leave_the_agent_ends_by_itself_whatever_ignores_that(gate: Pod) -> None:
     # A program that ignores every polite request, and one that has left its session.
     pod = gate
     pod.start_agent("bash", "-c", "trap '' TERM HUP INT; setsid bash -c 'trap \"\" TERM; sleep 1000' & sleep 1000")
     pod.release()
     pod.control("await-agent")
-    began = time.monotonic()
+    until(lambda: pod.inside("agent", "pgrep -cf 'sleep 1000'", check=False).strip() >= "2")
     pod.control("park the user said so")
-    until(lambda: pod.process("agent") == 0, 3)
-    assert time.monotonic() - began < 3
+    until(lambda: pod.process("agent") == 0)
+    assert podman("inspect", "-f", "{{.State.ExitCode}}", f"{pod.name}-agent") == "0", "and nobody killed it"
+    assert pod.logs("agent").count("the end: no leave") == 1
     status = pod.status()
     assert (status["leave"], status["released"], status["parked"]) == (False, False, "the user said so")
 
@@ -90,7 +90,7 @@ def test_the_agent_can_neither_write_nor_keep_leave(gate: Pod) -> None:
     pod.inside("agent", "kill -STOP 1; kill -KILL 1; kill -QUIT 1; kill -SEGV 1; kill -HUP 1; true")
     assert not pod.inside("agent", "cat /proc/1/environ; ls /proc/1/fd", check=False)
     pod.control("park now")
-    until(lambda: pod.process("agent") == 0, 3)
+    until(lambda: pod.process("agent") == 0)
 
 
 def test_a_volume_of_another_session_is_refused(new_pod: NewPod) -> None:
@@ -109,7 +109,6 @@ def test_a_volume_that_cannot_be_written_is_named(new_pod: NewPod) -> None:
     assert "cannot be written by user 1000700000" in pod.last_words.read_text()
 
 
-def test_the_gate_ends_quickly_when_asked(gate: Pod) -> None:
-    began = time.monotonic()
-    podman("stop", "-t", "10", f"{gate.name}-gate")
-    assert time.monotonic() - began < 2
+def test_the_gate_ends_when_asked_and_is_not_killed(gate: Pod) -> None:
+    podman("stop", "-t", "10", f"{gate.name}-gate")  # after ten seconds with SIGKILL
+    assert podman("inspect", "-f", "{{.State.ExitCode}}", f"{gate.name}-gate") == "0"

@@ -122,9 +122,10 @@ class Pod:
         return int(podman("inspect", "-f", "{{.State.Pid}}", f"{self.name}-{role}"))
 
     def logs(self, role: str) -> str:
+        """What a container has said; of one that is not there yet, podman's complaint."""
         words = ["podman", "logs", f"{self.name}-{role}"]
         return subprocess.run(
-            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=podman_environment(), check=True
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=podman_environment(), check=False
         ).stdout.decode()
 
     def in_network(self, *words: str) -> list[str]:
