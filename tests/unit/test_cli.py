@@ -88,7 +88,7 @@ print("HEAVY", sorted(heavy & set(sys.modules)))
 
 def test_the_way_to_a_terminal_is_dialled_before_ssh_is_loaded(home: Path) -> None:
     program = """
-import sys, paude.plans.attach, paude.backends.podman.ways
+import sys, paude.plans.attach, paude.plans.on_podman, paude.backends.podman.ways
 print("LOADED", sorted({"asyncssh", "paude.backends.podman.containers"} & set(sys.modules)))
 """
     assert python(home, program).splitlines()[-1] == "LOADED []"
@@ -96,7 +96,8 @@ print("LOADED", sorted({"asyncssh", "paude.backends.podman.containers"} & set(sy
 
 def test_what_a_terminal_can_do_without_is_not_loaded_before_it(home: Path) -> None:
     program = """
-import sys, paude.cli.terminal, paude.cli.choose, paude.plans.attach, paude.backends.podman.ways, paude.plans.terminal
+import sys, paude.cli.terminal, paude.cli.choose, paude.plans.attach, paude.plans.on_podman
+import paude.backends.podman.ways, paude.plans.terminal
 late = {"cryptography.x509", "difflib", "paude.gate.client", "paude.sync.session", "paude.supervisor.server", "typer"}
 print("LOADED", "asyncssh" in sys.modules, sorted(late & set(sys.modules)))
 """

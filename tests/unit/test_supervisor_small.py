@@ -8,7 +8,8 @@ import sys
 # What it has loaded once a session on Kubernetes is followed. Whatever comes here costs every user its memory.
 LOADED = """
 import sys
-import paude.plans.supervise, paude.backends.kubernetes.login, paude.backends.kubernetes.tunnels
+import paude.plans.supervise, paude.plans.on_kubernetes
+import paude.backends.kubernetes.login, paude.backends.kubernetes.tunnels
 ours = {".".join(name.split(".")[:2]) for name in sys.modules if name.startswith("paude.")}
 others = {name.split(".")[0] for name in sys.modules if sys.modules[name] is not None} - sys.stdlib_module_names
 print(*sorted(ours | others))

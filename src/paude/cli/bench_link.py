@@ -114,13 +114,13 @@ def _wishes(
     registry_ca: Path | None,
     storage_class: str | None,
 ) -> Wishes:
-    from paude.backends.base import PODMAN
+    from paude.plans.places import place_of
     from paude.plans.request import Wishes, backend_of
     from paude.settings import Paths, read
 
     flags = options.of_cluster(context, namespace, kubeconfig, registry, registry_ca, storage_class)
     settled = read(Paths.from_environment(), None, {**flags, "agent": "shell"})
-    if backend_of(settled.values) == PODMAN:
+    if not place_of(backend_of(settled.values)).remote:
         raise UsageError(
             "sessions run on this machine's podman: there is no network between to be measured",
             hint="name a cluster, for example with --context",

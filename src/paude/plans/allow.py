@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 import anyio
 
-from paude.backends.base import Reachable
-from paude.egress.allowlist import Allowlist
+from paude.backends.base import Wall
+from paude.backends.change import Change
 from paude.engine import Plan
 from paude.gate.client import Gate
 from paude.gate.connect import gate_of
 from paude.sessions import records
 from paude.sessions.records import Record
-from paude.settings import Paths
 
 if TYPE_CHECKING:
-    from paude.backends.kubernetes.wall import Change, Standing
+    from paude.backends.kubernetes.wall import Change as ClusterChange
+    from paude.backends.kubernetes.wall import Standing
     from paude.backends.podman.wall import Change as PodmanChange
     from paude.backends.podman.wall import Next
     from paude.backends.podman.wall import Standing as PodmanStanding
@@ -31,58 +31,14 @@ if TYPE_CHECKING:
 UNDO_S = 15.0
 
 
-class Wall(Protocol):
-    """How a session's wall stands, in either kind of place."""
-
-    @property
-    def address(self) -> str:
-        """Where the session finds its proxy."""
-        ...
-
-    @property
-    def pod(self) -> Reachable | None:
-        """The session's containers, if its gate runs."""
-        ...
-
-
-W = TypeVar("W", bound=Wall)
-V = TypeVar("V", bound=Wall, contravariant=True)
-
-
-class Changing(Protocol[V]):
-    """What either kind of change knows."""
-
-    @property
-    def record(self) -> Record:
-        """Of the session."""
-        ...
-
-    @property
-    def paths(self) -> Paths:
-        """Of this machine."""
-        ...
-
-    def idle(self, now: V) -> bool:
-        """Whether nothing has to change in what runs."""
-        ...
-
-    def wanted(self, now: V) -> Allowlist:
-        """The list that the session gets."""
-        ...
-
-    def digest(self, now: V) -> str:
-        """What the proxy of that list is named by."""
-        ...
-
-
 @dataclass(frozen=True)
-class FromInside(Generic[W]):
+class FromInside:
     """What only the session's own network can tell: which proxy can be reached."""
 
-    change: Changing[W]
+    change: Change
 
     @asynccontextmanager
-    async def connect_gate(self, now: W) -> AsyncIterator[Gate | None]:
+    async def connect_gate(self, now: Wall) -> AsyncIterator[Gate | None]:
         """The gate of the session, if it runs."""
         if now.pod is None or self.change.idle(now):
             yield None
@@ -90,12 +46,12 @@ class FromInside(Generic[W]):
         async with gate_of(now.pod, self.change.record.name, self.change.paths) as connection:
             yield Gate(connection)
 
-    async def await_switch(self, now: W, gate: Gate | None) -> None:
+    async def await_switch(self, now: Wall, gate: Gate | None) -> None:
         """Until the session's address leads to the new proxy."""
         if gate is not None:
             await gate.await_proxy(now.address, self.change.digest(now))
 
-    async def remember(self, now: W) -> None:
+    async def remember(self, now: Wall) -> None:
         """The list in this machine's record."""
         wanted = self.change.wanted(now)
         record = replace(self.change.record, hosts=wanted.hosts, allowlist=self.change.digest(now))
@@ -103,7 +59,7 @@ class FromInside(Generic[W]):
 
 
 @dataclass(frozen=True)
-class FromPod(FromInside["Standing"]):
+class FromPod(FromInside):
     """The same in a pod, which can reach the old proxy and the new one by addresses of their own."""
 
     async def await_admission(self, now: Standing, gate: Gate | None, proxy: str) -> None:
@@ -123,7 +79,7 @@ class FromPod(FromInside["Standing"]):
 
 
 @dataclass(frozen=True)
-class Beside(FromInside["PodmanStanding"]):
+class Beside(FromInside):
     """The same on one machine, where a new proxy that does not come up would never be seen from inside."""
 
     podman: PodmanChange
@@ -143,7 +99,7 @@ class Beside(FromInside["PodmanStanding"]):
             raise
 
 
-def on_kubernetes(k: Change) -> Plan:
+def on_kubernetes(k: ClusterChange) -> Plan:
     """The plan of a change of the list."""
     inside = FromPod(k)
     plan = _plan(k.record, k.add, k.remove)

@@ -7,16 +7,15 @@ from urllib.parse import urlsplit
 
 import anyio.to_thread
 
-from paude.backends.base import PODMAN
 from paude.errors import NotFound
+from paude.plans.places import place_of
 from paude.sessions import records
 from paude.sessions.records import Record
 from paude.settings import Paths
 from paude.ssh.outcome import AttachResult
 from paude.ssh.ssh_config import AGENT_PORT
 from paude.tunnel.ahead import ahead
-from paude.tunnel.base import Dialer
-from paude.tunnel.link import Senses, senses
+from paude.tunnel.link import senses
 
 
 async def open_shell(name: str, paths: Paths, *, clipboard: bool = False) -> AttachResult:
@@ -27,27 +26,14 @@ async def open_shell(name: str, paths: Paths, *, clipboard: bool = False) -> Att
     record = records.load(paths, name)
     if not isinstance(record, Record):
         raise NotFound(f"there is no session {name}")
-    if record.backend == PODMAN:
-        from paude.backends.podman.ways import dialer
+    place, where = place_of(record.backend), urlsplit(record.server)
+    async with place.pinned(record, paths) as dialer:
+        link = senses(where.hostname or "", where.port or 443) if place.remote else None
+        async with ahead(dialer, AGENT_PORT) as way:
+            # Beside the dial, which takes about as long.
+            await anyio.to_thread.run_sync(import_module, "paude.plans.terminal")
+            from paude.plans.terminal import show
+            from paude.ssh.terminal import Terminal
 
-        return await _shown(name, paths, dialer(name, paths), clipboard=clipboard)
-    from paude.backends.kubernetes.recorded import connected as in_cluster
-    from paude.backends.kubernetes.tunnels import pinned_to
-
-    where = urlsplit(record.server)
-    async with in_cluster(record, paths) as cluster:
-        link = senses(where.hostname or "", where.port or 443)
-        way, news = pinned_to(cluster, record.pod), not record.guest
-        return await _shown(name, paths, way, link=link, clipboard=clipboard, news=news)
-
-
-async def _shown(
-    name: str, paths: Paths, dialer: Dialer, *, clipboard: bool, link: Senses | None = None, news: bool = True
-) -> AttachResult:
-    async with ahead(dialer, AGENT_PORT) as way:
-        # Beside the dial, which takes about as long.
-        await anyio.to_thread.run_sync(import_module, "paude.plans.terminal")
-        from paude.plans.terminal import show
-        from paude.ssh.terminal import Terminal
-
-        return await show(name, paths, way, Terminal(), senses=link, clipboard=clipboard, news=news)
+            news = not record.guest
+            return await show(name, paths, way, Terminal(), senses=link, clipboard=clipboard, news=news)

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paude.backends.base import PODMAN
 from paude.engine import Plan
 from paude.errors import NameTaken, UsageError
 from paude.plans.laptop import Laptop
 from paude.plans.look import glance
 from paude.plans.perform import OpenDisplay
+from paude.plans.places import place_of
 from paude.plans.request import check_neighbours, sync_limits
 from paude.plans.running import Recorder, committed
 from paude.sessions import records
@@ -51,7 +51,7 @@ def directory_for(record: Record, workspace: Path, paths: Paths) -> Path:
 
     Raises UsageError, NameTaken for one that another session has.
     """
-    if record.backend == PODMAN:
+    if not place_of(record.backend).remote:
         raise UsageError(f"{record.name} runs on this machine's podman: no other laptop has its sync")
     if not record.guest:
         return Path(record.workspace)

@@ -5,31 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio.to_thread
 
-from paude.backends.base import PODMAN
 from paude.backends.podman.start import Request as PodmanRequest
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.engine import Plan
 from paude.engine.events import Emit
 from paude.errors import NameTaken, NotFound, PaudeError, UsageError, WorkWouldBeLost
-from paude.plans import refresh, start, stop
-from paude.plans.homecoming import Homecoming
+from paude.plans import refresh, start
 from paude.plans.owner import kept_elsewhere
+from paude.plans.places import place_of
 from paude.plans.request import Gift, Prepared, trusting
 from paude.plans.running import Recorder, committed
 from paude.sessions import progress, records
 from paude.sessions.records import Record
 from paude.settings import Paths
 from paude.ssh import ssh_config
-
-if TYPE_CHECKING:
-    from paude.backends.kubernetes.stop import Stop
-    from paude.backends.podman.stop import Stop as PodmanStop
-    from paude.plans.allow import Changing
 
 # The backends are imported where one is used: the other's libraries take longer to load than its session to start.
 OpenDisplay = Callable[[Plan], AbstractContextManager[Emit]]
@@ -122,12 +116,13 @@ async def stop_session(
     Raises WorkWouldBeLost where it cannot be kept, NameTaken where another laptop would have to bring the work home.
     """
     losses: tuple[str, ...] = ()
-    if record.guest and not discard and await _still_there(record, paths):
+    place = place_of(record.backend)
+    if record.guest and not discard and await place.still_there(record, paths):
         hint = f"stop it there, or `paude attach {record.name} --take-over` here first; --discard deletes it"
         raise kept_elsewhere(record.name, hint=hint)
     if record.committed and not (discard or record.mounted or record.guest):
         losses = await _bring_home(record, paths, display, limit_s)
-        if losses and record.backend != PODMAN and not await _still_there(record, paths):
+        if losses and not await place.still_there(record, paths):
             losses = ()  # another laptop has ended it, and what there was is there
     if record.volume == "emptydir":
         keep_volume = False
@@ -141,18 +136,8 @@ async def stop_session(
     return losses
 
 
-async def _still_there(record: Record, paths: Paths) -> bool:
-    from paude.backends.kubernetes import shared
-
-    return await shared.still_there(record, paths)
-
-
 async def _bring_home(record: Record, paths: Paths, display: OpenDisplay, limit_s: float) -> tuple[str, ...]:
-    home = Homecoming(record, paths)
-    if record.backend == PODMAN:
-        plan, judged = stop.bring_home(_on_podman(record, paths), home)
-    else:
-        plan, judged = stop.bring_home(_on_kubernetes(record, paths), home)
+    plan, judged = place_of(record.backend).bring_home(record, paths)
     with display(plan) as emit:
         async with committed(plan, Recorder(emit), limit_s) as outputs:
             return outputs[judged].sentences
@@ -165,27 +150,12 @@ async def change_list(
 
     Raises StepFailed or TimedOut; the command may be repeated then.
     """
-    from paude.plans import allow
-
     with records.held(paths, record) as current:
-        if current.backend == PODMAN:
-            from paude.backends.podman.wall import Change as PodmanChange
-
-            here = PodmanChange(current, paths, add, remove)
-            return await _changed(allow.on_podman(here), here, display, limit_s)
-        from paude.backends.kubernetes.wall import Change
-
-        there = Change(current, paths, add, remove)
-        return await _changed(allow.on_kubernetes(there), there, display, limit_s)
-
-
-async def _changed(
-    plan: Plan, change: Changing[Any], display: OpenDisplay, limit_s: float
-) -> tuple[Allowlist, Allowlist]:
-    with display(plan) as emit:
-        async with committed(plan, Recorder(emit), limit_s) as outputs:
-            now = outputs[plan["look"]]
-    return now.allowlist, change.wanted(now)
+        plan = place_of(current.backend).change(current, paths, add, remove)
+        with display(plan) as emit:
+            async with committed(plan, Recorder(emit), limit_s) as outputs:
+                before: Allowlist = outputs[plan["look"]].allowlist
+    return before, before.with_(add).without(remove)
 
 
 async def refresh_credentials(
@@ -203,13 +173,7 @@ def _refresh_plan(record: Record, paths: Paths, gift: Gift) -> Plan:
     gift = trusting(gift, Company.from_json(record.company))
     ends = refresh.BothEnds(record, paths, gift)
     contents = {"credentials": gift.files, "kept": gift.kept}
-    if record.backend == PODMAN:
-        from paude.backends.podman.renew import Renew as PodmanRenew
-
-        return refresh.refresh(PodmanRenew(record, paths, contents), ends)
-    from paude.backends.kubernetes.renew import Renew
-
-    return refresh.refresh(Renew(record, paths, contents), ends)
+    return place_of(record.backend).refresh(ends, contents)
 
 
 async def take_down(record: Record, paths: Paths, display: OpenDisplay, *, keep_volume: bool, limit_s: float) -> None:
@@ -218,23 +182,7 @@ async def take_down(record: Record, paths: Paths, display: OpenDisplay, *, keep_
         records.forget(paths, record.name)  # it was killed before it reached the cluster
         ssh_config.write(paths, records.names_of(paths))
         return
-    home = Homecoming(record, paths)
-    if record.backend == PODMAN:
-        plan = stop.take_down_on_podman(_on_podman(record, paths), home, keep_volume=keep_volume)
-    else:
-        plan = stop.take_down(_on_kubernetes(record, paths), home, keep_volume=keep_volume)
+    plan = place_of(record.backend).take_down(record, paths, keep_volume=keep_volume)
     with display(plan) as emit:
         async with committed(plan, Recorder(emit), limit_s):
             pass
-
-
-def _on_kubernetes(record: Record, paths: Paths) -> Stop:
-    from paude.backends.kubernetes.stop import Stop
-
-    return Stop(record, paths)
-
-
-def _on_podman(record: Record, paths: Paths) -> PodmanStop:
-    from paude.backends.podman.stop import Stop
-
-    return Stop(record, paths)

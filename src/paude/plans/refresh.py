@@ -15,6 +15,7 @@ from paude.engine import Plan
 from paude.errors import PaudeError
 from paude.gate.client import Gate
 from paude.gate.connect import gate_of
+from paude.plans.places import Steps
 from paude.plans.reach import connected_by
 from paude.plans.request import Gift
 from paude.sessions import records
@@ -25,8 +26,6 @@ from paude.tunnel.ready import dial_when_ready
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
-
-    from paude.engine.plan import Opening
 
 P = TypeVar("P")
 
@@ -72,23 +71,15 @@ class BothEnds:
             records.save(self.paths, replace(known, expires=self.gift.expires))
 
 
-class Place(Protocol[P]):
-    """What either kind of place offers."""
-
-    def connect(self) -> Opening[P]:
-        """Open the way to it."""
-        ...
+class Renewing(Steps[P], Protocol[P]):
+    """The steps of a place that gives a session other credentials."""
 
     def store_credentials(self, place: P, /) -> Awaitable[None]:
         """Where whatever is started later finds them."""
         ...
 
-    def find_pod(self, place: P, /) -> Awaitable[Reachable | None]:
-        """The session's pod, if its gate runs."""
-        ...
 
-
-def refresh(k: Place[P], ends: BothEnds) -> Plan:
+def refresh(k: Renewing[P], ends: BothEnds) -> Plan:
     """The plan, the same in either kind of place."""
     plan = Plan("refresh credentials", remedy=f"paude credentials refresh {ends.record.name}")
     place = plan.step(k.connect)

@@ -6,35 +6,20 @@ too: the pod is gone before its policy, its secrets and its volume go.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from paude.backends.base import Reachable
 from paude.engine import Node, Plan
 from paude.plans.homecoming import Homecoming, Losses
+from paude.plans.places import Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from paude.backends.kubernetes.stop import Stop
     from paude.backends.podman.stop import Stop as PodmanStop
-    from paude.engine.plan import Opening
 
 P = TypeVar("P")
 
 
-class Place(Protocol[P]):
-    """What either kind of place offers."""
-
-    def connect(self) -> Opening[P]:
-        """Open the way to it."""
-        ...
-
-    def find_pod(self, place: P, /) -> Awaitable[Reachable | None]:
-        """The session's pod, if its gate runs."""
-        ...
-
-
-def bring_home(k: Place[P], home: Homecoming) -> tuple[Plan, Node[Losses]]:
+def bring_home(k: Steps[P], home: Homecoming) -> tuple[Plan, Node[Losses]]:
     """Commits first, while the agent's git can be asked; then the agent is parked, and what it wrote is flushed."""
     plan = Plan("bring the work home")
     cluster = plan.step(k.connect)

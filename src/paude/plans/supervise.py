@@ -7,16 +7,15 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
 
-from paude.backends.base import PODMAN
 from paude.errors import ConnectionLost, NotFound
 from paude.plans.live import Live
 from paude.plans.parked import TellsParked
+from paude.plans.places import Ways, place_of
 from paude.plans.reach import gate_status
 from paude.sessions import records
 from paude.sessions.records import Record
@@ -26,9 +25,6 @@ from paude.supervisor.server import serve
 from paude.sync.daemon import Daemon, daemon
 from paude.tunnel.base import Dialer
 from paude.tunnel.link import LinkMonitor, senses
-
-if TYPE_CHECKING:
-    from paude.backends.kubernetes.login import Login
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +45,7 @@ async def _ended(running: Daemon) -> None:
 
 async def supervise(paths: Paths) -> None:
     """Serve tunnels until the last session is gone; sleep and changes of network are noticed where they matter."""
-    logins: dict[tuple[str, str, str], Login] = {}
+    known: dict[tuple[str, str, str], Ways] = {}
 
     async with anyio.create_task_group() as tasks:
 
@@ -66,19 +62,12 @@ async def supervise(paths: Paths) -> None:
             record = records.load(paths, name)
             if not isinstance(record, Record) or not record.server:
                 raise NotFound(f"there is no session {name} on this machine")
-            if record.backend == PODMAN:
-                from paude.backends.podman.ways import dialer
-
-                return TellsParked(dialer(record.name, paths), paths, name, gate_status)
-            where = (record.server, record.namespace, record.user)
-            from paude.backends.kubernetes.kubeconfig import pinned
-            from paude.backends.kubernetes.login import Login
-            from paude.backends.kubernetes.tunnels import tunnel_to
-
-            if where not in logins:
-                logins[where] = Login(pinned(record), paths)
-                tasks.start_soon(watch_link, record.server)
-            return TellsParked(tunnel_to(logins[where], record.pod), paths, name, gate_status)
+            place, where = place_of(record.backend), (record.server, record.namespace, record.user)
+            if where not in known:
+                known[where] = place.ways(record, paths)
+                if place.remote:
+                    tasks.start_soon(watch_link, record.server)
+            return TellsParked(known[where](record), paths, name, gate_status)
 
         roads = Roads(resolve)
         await serve(paths, roads, partial(_sync_daemon, paths))

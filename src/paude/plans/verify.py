@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from paude.backends.base import PODMAN
-from paude.egress.allowlist import Allowlist
 from paude.errors import NotFound
 from paude.gate.client import Gate, Probe
 from paude.gate.connect import gate_of
+from paude.plans.places import place_of
 from paude.sessions.records import Record
 from paude.settings import Paths
 
@@ -27,27 +26,11 @@ class Proof:
 
 async def prove(record: Record, paths: Paths) -> Proof:
     """Make every probe. Raises NotFound when the session's gate does not run, UsageError when it has no wall."""
-    if record.backend == PODMAN:
-        return await _on_podman(record, paths)
-    from paude.backends.kubernetes.recorded import connected
-    from paude.backends.kubernetes.wall import standing
-
-    async with connected(record, paths) as cluster:
-        now = await standing(cluster, record)
+    async with place_of(record.backend).session(record, paths) as session:
+        now = await session.wall()
         if now.pod is None:
             raise NotFound(f"the gate of {record.name} does not run", hint="see `paude status`")
         # A name for what is tried through the proxy; behind a wildcard nobody knows which names there are.
         host = next(iter(now.allowlist.exact), "")
         async with gate_of(now.pod, record.name, paths) as connection:
             return Proof(record.name, await Gate(connection).verify(host))
-
-
-async def _on_podman(record: Record, paths: Paths) -> Proof:
-    from paude.backends.podman import engine, pods
-
-    running = await pods.running(await engine.connect(), record)
-    if running is None:
-        raise NotFound(f"the gate of {record.name} does not run", hint="see `paude status`")
-    host = next(iter(Allowlist(record.hosts).exact), "")
-    async with gate_of(running, record.name, paths) as connection:
-        return Proof(record.name, await Gate(connection).verify(host))

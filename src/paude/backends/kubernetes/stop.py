@@ -5,8 +5,7 @@ Each step is an effect that may be repeated: what is not there is done.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import anyio
@@ -38,11 +37,9 @@ class Stop:
     def _identity(self) -> Identity:
         return Identity(self.record.name, self.record.uid, "")
 
-    @asynccontextmanager
-    async def connect(self) -> AsyncIterator[Cluster]:
+    def connect(self) -> AbstractAsyncContextManager[Cluster]:
         """The cluster that the record pins, whatever the current context is."""
-        async with connected(self.record, self.paths) as cluster:
-            yield cluster
+        return connected(self.record, self.paths)
 
     async def find_pod(self, cluster: Cluster) -> Pod | None:
         """The session's pod, if its gate runs."""

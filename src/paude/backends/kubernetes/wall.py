@@ -8,24 +8,23 @@ policy, labels and address are never touched.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import anyio
 
 from paude import report
+from paude.backends import change
 from paude.backends.kubernetes import manifests, namespaces, ownership, pods, policies_of_others, proxies
 from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.manifests import Identity
 from paude.backends.kubernetes.pods import Pod
 from paude.backends.kubernetes.recorded import connected
-from paude.egress import policies, squid
+from paude.egress import policies
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.errors import NotFound, PaudeError, UsageError
 from paude.sessions.records import Record
-from paude.settings import Paths
 
 GONE_S = 60.0
 
@@ -44,6 +43,11 @@ class Standing:
     serves: str
     address: str
     pod: Pod | None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no proxy has it."""
+        return not self.serves
 
 
 async def standing(cluster: Cluster, record: Record) -> Standing:
@@ -108,37 +112,16 @@ async def refuse_switch(cluster: Cluster, identity: Identity, *, walled: bool) -
 
 
 @dataclass(frozen=True)
-class Change:
+class Change(change.Change):
     """The steps by which a session gets another list."""
 
-    record: Record
-    paths: Paths
-    add: tuple[str, ...] = ()
-    remove: tuple[str, ...] = ()
-
-    @asynccontextmanager
-    async def connect(self) -> AsyncIterator[Cluster]:
+    def connect(self) -> AbstractAsyncContextManager[Cluster]:
         """The cluster that the record pins."""
-        async with connected(self.record, self.paths) as cluster:
-            yield cluster
+        return connected(self.record, self.paths)
 
     async def look(self, cluster: Cluster) -> Standing:
         """How the wall stands. Raises UsageError for a host to deny that is not on the list."""
-        found = await standing(cluster, self.record)
-        found.allowlist.check_listed(self.remove)
-        return found
-
-    def wanted(self, now: Standing) -> Allowlist:
-        """The list that the session gets."""
-        return now.allowlist.with_(self.add).without(self.remove)
-
-    def digest(self, now: Standing) -> str:
-        """What the proxy of that list is named by."""
-        return squid.identity(self.wanted(now), squid.Options.of(now.company))
-
-    def idle(self, now: Standing) -> bool:
-        """Whether nothing stands between the session and that list; so it is for one without a pod."""
-        return not now.serves or now.serves == self.digest(now)
+        return self.checked(await standing(cluster, self.record))
 
     async def roll_out_next(self, now: Standing) -> str:
         """The proxy of the new list, ready; gives the address of its pod."""

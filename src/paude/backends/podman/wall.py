@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from paude.backends import change
 from paude.backends.podman import containers, engine, listing, ownership, pods
 from paude.backends.podman.containers import (
     ALLOWLIST,
@@ -27,12 +28,10 @@ from paude.backends.podman.containers import (
 from paude.backends.podman.engine import Engine, Object, labels_of
 from paude.backends.podman.pods import Pod
 from paude.backends.podman.start import Watch, proxy_files, run, store, until_ended
-from paude.egress import squid
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.errors import NotFound, UsageError
 from paude.sessions.records import Record
-from paude.settings import Paths
 
 KEPT = 3
 """So many former proxies stay at most; with an older one go what it refused and its last tunnels."""
@@ -49,6 +48,7 @@ class Standing:
     engine: Engine
     session: str
     allowlist: Allowlist
+    company: Company
     proxies: Sequence[Object]
     pod: Pod | None
     address: str = containers.PROXY
@@ -59,6 +59,11 @@ class Standing:
         """The digest of the list that the proxy serves; empty without one, or while a change was killed on its way."""
         settled = [_name(one) for one in self.proxies] == [name_of(self.session, PROXY_PART)]
         return self._label(ALLOWLIST) if settled else ""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no proxy has it."""
+        return not self.proxies
 
     def _label(self, key: str) -> str:
         return labels_of(self.proxies[0]).get(key, "") if self.proxies else ""
@@ -79,6 +84,7 @@ async def standing(podman: Engine, record: Record) -> Standing:
         podman,
         record.name,
         Allowlist(_hosts(proxies, record)),
+        Company.from_json(record.company),
         sorted(proxies, key=_name),
         await pods.running(podman, record),
         formers=sorted(formers, key=lambda one: -float(one.get("Created") or 0)),
@@ -106,13 +112,8 @@ class Next:
 
 
 @dataclass(frozen=True)
-class Change:
+class Change(change.Change):
     """The steps by which a session gets another list."""
-
-    record: Record
-    paths: Paths
-    add: tuple[str, ...] = ()
-    remove: tuple[str, ...] = ()
 
     async def connect(self) -> Engine:
         """Find podman."""
@@ -120,25 +121,7 @@ class Change:
 
     async def look(self, podman: Engine) -> Standing:
         """How the wall stands. Raises UsageError for a host to deny that is not on the list."""
-        found = await standing(podman, self.record)
-        found.allowlist.check_listed(self.remove)
-        return found
-
-    def wanted(self, now: Standing) -> Allowlist:
-        """The list that the session gets."""
-        return now.allowlist.with_(self.add).without(self.remove)
-
-    def digest(self, now: Standing) -> str:
-        """What the proxy of that list is named by."""
-        return squid.identity(self.wanted(now), squid.Options.of(self._company))
-
-    @property
-    def _company(self) -> Company:
-        return Company.from_json(self.record.company)
-
-    def idle(self, now: Standing) -> bool:
-        """Whether nothing has to change in what runs."""
-        return not now.proxies or now.serves == self.digest(now)
+        return self.checked(await standing(podman, self.record))
 
     async def run_next(self, now: Standing) -> Next | None:
         """The proxy of the new list, beside the old one until it answers."""
@@ -147,7 +130,7 @@ class Change:
         name = name_of(self.record.name, NEXT_PROXY)
         await now.engine.remove_containers([name])
         who = Identity(self.record.name, self.record.uid, labels_of(now.proxies[0]).get("paude.io/owner", ""))
-        for file, data in proxy_files(self.wanted(now), self._company).items():
+        for file, data in proxy_files(self.wanted(now), now.company).items():
             # A container keeps the files that it was made with.
             await now.engine.remove("secret", containers.secret_name(who, "proxy", file))
             await store(now.engine, who, "proxy", file, data)
