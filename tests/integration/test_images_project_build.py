@@ -89,7 +89,7 @@ async def test_a_build_sees_what_the_sync_would_send_and_the_containerfile_that_
     paths = Paths(*(tmp_path / part for part in ("state", "runtime", "config", "cache")))
     settled = read(paths, workspace)
     project = project_of(workspace, settled)
-    prepared = prepare(Wishes(workspace, settled, project=project, walled=False), paths, Gift()).cluster
+    prepared = prepare(Wishes(workspace, settled, project=project, walled=False), paths, Gift()).request
     (workspace / "Containerfile").write_text(f"FROM {BASE}\nCOPY . /seen\nENV EVIL=yes\n")
 
     name = (await on_its_base(prepared.agent_image, prepared.build)).base

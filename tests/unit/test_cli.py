@@ -255,7 +255,7 @@ def test_the_agent_gets_its_words_unchanged(home: Path, monkeypatch: pytest.Monk
     paths = Paths.from_environment()
     wishes = Wishes(home / "project", read(paths, None, {"agent": "shell"}), arguments=tuple(AWKWARD))
     prepared = prepare(wishes, paths, Gift())
-    assert list(prepared.cluster.command) == ["bash", "-l", *AWKWARD]
+    assert list(prepared.request.command) == ["bash", "-l", *AWKWARD]
 
 
 def test_a_dry_run_prints_the_plan_and_does_nothing(home: Path) -> None:

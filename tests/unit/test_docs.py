@@ -198,7 +198,7 @@ def plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Plan]:
     recorded = ready.laptop.record
     k, home = Stop(recorded, paths), Homecoming(recorded, paths)
     there = {
-        "start": start.on_kubernetes(Start(ready.cluster, paths), ready.laptop),
+        "start": start.on_kubernetes(Start(ready.request, paths), ready.laptop),
         "bring the work home": stop.bring_home(k, home)[0],
         "stop": stop.take_down(k, home, keep_volume=False),
         "deny": allow.on_kubernetes(Change(recorded, paths, remove=("host.test",))),
@@ -210,7 +210,7 @@ def plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Plan]:
     record = here.laptop.record
     return {
         **there,
-        "start on podman": start.on_podman(PodmanStart(here.cluster, paths), here.laptop),
+        "start on podman": start.on_podman(PodmanStart(here.request, paths), here.laptop),
         "stop on podman": stop.take_down_on_podman(PodmanStop(record, paths), home, keep_volume=False),
         "deny on podman": allow.on_podman(PodmanChange(record, paths, remove=("host.test",))),
     }

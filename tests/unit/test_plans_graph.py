@@ -38,8 +38,8 @@ def starting_here() -> Plan:
     ready = prepare(
         Wishes(CHECKOUT / "docs", read(NOWHERE, None, {"agent": "shell", "backend": "podman"})), NOWHERE, Gift()
     )
-    assert isinstance(ready.cluster, PodmanRequest)
-    return start.on_podman(PodmanStart(ready.cluster, NOWHERE), Laptop(RECORD, True, NOWHERE))
+    assert isinstance(ready.request, PodmanRequest)
+    return start.on_podman(PodmanStart(ready.request, NOWHERE), Laptop(RECORD, True, NOWHERE))
 
 
 @pytest.fixture(params=[True, False], ids=["kept", "deleted"])
@@ -251,9 +251,9 @@ def test_what_is_mounted_is_neither_sent_nor_synced_and_the_rest_is_as_ever() ->
     ready = prepare(
         Wishes(CHECKOUT / "docs", read(NOWHERE, None, {"agent": "shell", "backend": "podman"})), NOWHERE, Gift()
     )
-    assert isinstance(ready.cluster, PodmanRequest)
+    assert isinstance(ready.request, PodmanRequest)
     mounted = Laptop(replace(RECORD, mounted=True), True, NOWHERE)
-    plan = start.on_podman(PodmanStart(ready.cluster, NOWHERE), mounted)
+    plan = start.on_podman(PodmanStart(ready.request, NOWHERE), mounted)
     assert {"choose what goes out", "pack history", "send history", "seed", "first sync"}.isdisjoint(
         {node.name for node in plan}
     )

@@ -81,7 +81,7 @@ def test_what_was_agreed_to_is_what_is_built(paths: Paths, tmp_path: Path) -> No
     wishes = Wishes(workspace, settled, project=project_of(workspace, settled))
     (workspace / ".devcontainer.json").write_text('{"image": "evil.test/x"}')
 
-    assert prepare(wishes, paths, Gift()).cluster.build.project.base == "agreed.test/x"
+    assert prepare(wishes, paths, Gift()).request.build.project.base == "agreed.test/x"
 
 
 @pytest.mark.parametrize("by", ["paude.json", ".devcontainer.json"])

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paude.sessions import records
 
 if TYPE_CHECKING:
     from paude.backends.base import Session
+    from paude.backends.request import Request
     from paude.engine import Node, Plan
+    from paude.images.reference import RegistryTarget
     from paude.plans.homecoming import Losses
+    from paude.plans.laptop import Laptop
     from paude.plans.places import Ways
     from paude.plans.refresh import BothEnds
+    from paude.plans.request import Wishes
     from paude.sessions.records import Record
-    from paude.settings import Paths
+    from paude.settings import Paths, Settings
     from paude.tunnel.base import Dialer
 
 
@@ -21,6 +28,45 @@ class OnKubernetes:
     """Kubernetes and OpenShift: `places.Place`."""
 
     remote = True
+
+    def pod(self, name: str) -> str:
+        """The one pod of its StatefulSet."""
+        from paude.backends.kubernetes.pods import pod_name
+
+        return pod_name(name)
+
+    def request(self, asked: Request, wishes: Wishes, record: Record, resumed: Record | None) -> Request:
+        """With the cluster: a session that is taken up again stays in its own, unless the command itself says else."""
+        from paude.backends.kubernetes.start import Request
+
+        settings = wishes.settings
+        return Request(
+            **vars(asked),
+            kubeconfigs=_kubeconfigs(wishes, resumed),
+            context=_stays(wishes, "context", settings.context, resumed),
+            namespace=_stays(wishes, "namespace", settings.namespace, resumed),
+            registry=_registry(settings),
+            create_namespace=wishes.create_namespace,
+            resumes=resumed,
+            remembered=records.portable(record),
+        )
+
+    def start(self, request: Request, laptop: Laptop) -> Plan:
+        """The wall is rules that have to be in force in time."""
+        from paude.backends.kubernetes.start import Request, Start
+        from paude.plans import start
+
+        assert isinstance(request, Request)
+        firewall = request.settings.egress.firewall and request.walled
+        return start.on_kubernetes(Start(request, laptop.paths), laptop, firewall=firewall)
+
+    async def manifests(self, request: Request, *, ids_assigned: bool) -> list[dict[str, Any]]:
+        """Without a cluster."""
+        from paude.backends.kubernetes import emitted
+        from paude.backends.kubernetes.start import Request
+
+        assert isinstance(request, Request)
+        return await emitted.objects(request, ids_assigned=ids_assigned)
 
     @asynccontextmanager
     async def session(self, record: Record, paths: Paths) -> AsyncIterator[Session]:
@@ -84,3 +130,23 @@ class OnKubernetes:
         from paude.plans import refresh
 
         return refresh.refresh(Renew(ends.record, ends.paths, contents), ends)
+
+
+def _stays(wishes: Wishes, setting: str, value: str, resumed: Record | None) -> str | None:
+    return value if value and (resumed is None or wishes.typed(setting)) else None
+
+
+def _registry(settings: Settings) -> RegistryTarget | None:
+    from paude.images.reference import RegistryTarget
+
+    if not settings.registry:
+        return None
+    return RegistryTarget(settings.registry, ca_file=Path(settings.registry_ca) if settings.registry_ca else None)
+
+
+def _kubeconfigs(wishes: Wishes, resumed: Record | None) -> tuple[Path, ...]:
+    from paude.backends.kubernetes import kubeconfig
+
+    if not wishes.typed("kubeconfig") and resumed is not None and resumed.kubeconfig:
+        return tuple(Path(file) for file in resumed.kubeconfig)
+    return kubeconfig.files_of(wishes.settings)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paude.errors import UsageError
 
 if TYPE_CHECKING:
     from paude.backends.base import Session
+    from paude.backends.podman.containers import Mount
+    from paude.backends.request import Request
     from paude.engine import Node, Plan
     from paude.plans.homecoming import Losses
+    from paude.plans.laptop import Laptop
     from paude.plans.places import Ways
     from paude.plans.refresh import BothEnds
+    from paude.plans.request import Wishes
     from paude.sessions.records import Record
     from paude.settings import Paths
     from paude.tunnel.base import Dialer
@@ -21,6 +29,30 @@ class OnPodman:
     """Podman: `places.Place`."""
 
     remote = False
+
+    def pod(self, name: str) -> str:
+        """The agent's container."""
+        from paude.backends.podman.containers import name_of
+
+        return name_of(name, "agent")
+
+    def request(self, asked: Request, wishes: Wishes, record: Record, resumed: Record | None) -> Request:
+        """With the workspace itself, where the session has it."""
+        from paude.backends.podman.start import Request
+
+        return Request(**vars(asked), mount=_mount(asked.workspace) if record.mounted else None)
+
+    def start(self, request: Request, laptop: Laptop) -> Plan:
+        """The wall is a network that never had a way out."""
+        from paude.backends.podman.start import Request, Start
+        from paude.plans import start
+
+        assert isinstance(request, Request)
+        return start.on_podman(Start(request, laptop.paths), laptop)
+
+    async def manifests(self, request: Request, *, ids_assigned: bool) -> list[dict[str, Any]]:
+        """There are none."""
+        raise UsageError("a session on Podman has no manifests", hint="give --backend kubernetes or openshift")
 
     @asynccontextmanager
     async def session(self, record: Record, paths: Paths) -> AsyncIterator[Session]:
@@ -74,3 +106,17 @@ class OnPodman:
         from paude.plans import refresh
 
         return refresh.refresh(Renew(ends.record, ends.paths, contents), ends)
+
+
+def _mount(workspace: Path) -> Mount:
+    """The workspace as it is mounted: the agent's user is its owner, and never root."""
+    from paude.backends.podman.containers import Mount
+
+    owner, user = workspace.stat(), os.geteuid()
+    if user not in {0, owner.st_uid} or owner.st_uid == 0:
+        raise UsageError(
+            f"{workspace} cannot be mounted: its owner is {'root' if owner.st_uid == 0 else 'somebody else'}",
+            why="the agent works as the directory's owner, and never as root",
+            hint="without --mount it works on a copy, which is kept in step",
+        )
+    return Mount(str(workspace), owner.st_uid, owner.st_gid, keep_id=user != 0)

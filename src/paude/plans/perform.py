@@ -9,13 +9,12 @@ from typing import Any
 
 import anyio.to_thread
 
-from paude.backends.podman.start import Request as PodmanRequest
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.engine import Plan
 from paude.engine.events import Emit
-from paude.errors import NameTaken, NotFound, PaudeError, UsageError, WorkWouldBeLost
-from paude.plans import refresh, start
+from paude.errors import NameTaken, NotFound, PaudeError, WorkWouldBeLost
+from paude.plans import refresh
 from paude.plans.owner import kept_elsewhere
 from paude.plans.places import place_of
 from paude.plans.request import Gift, Prepared, trusting
@@ -25,30 +24,18 @@ from paude.sessions.records import Record
 from paude.settings import Paths
 from paude.ssh import ssh_config
 
-# The backends are imported where one is used: the other's libraries take longer to load than its session to start.
 OpenDisplay = Callable[[Plan], AbstractContextManager[Emit]]
 
 
 def start_plan(prepared: Prepared) -> Plan:
     """The graph of a start."""
-    laptop, request = prepared.laptop, prepared.cluster
-    if isinstance(request, PodmanRequest):
-        from paude.backends.podman.start import Start as PodmanStart
-
-        return start.on_podman(PodmanStart(request, laptop.paths), laptop)
-    from paude.backends.kubernetes.start import Start
-
-    firewall = request.egress_firewall and request.walled
-    return start.on_kubernetes(Start(request, laptop.paths), laptop, firewall=firewall)
+    return place_of(prepared.laptop.record.backend).start(prepared.request, prepared.laptop)
 
 
 async def manifests_of(prepared: Prepared, *, ids_assigned: bool) -> list[dict[str, Any]]:
     """The objects of a start, without a cluster and without secrets. Raises UsageError where there are none."""
-    if isinstance(prepared.cluster, PodmanRequest):
-        raise UsageError("a session on Podman has no manifests", hint="give --backend kubernetes or openshift")
-    from paude.backends.kubernetes import emitted
-
-    return await emitted.objects(prepared.cluster, ids_assigned=ids_assigned)
+    place = place_of(prepared.laptop.record.backend)
+    return await place.manifests(prepared.request, ids_assigned=ids_assigned)
 
 
 async def start_session(

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from paude.backends.base import PODMAN
 
 if TYPE_CHECKING:
     from paude.backends.base import Reachable, Session
+    from paude.backends.request import Request
     from paude.engine import Node, Plan
     from paude.engine.plan import Opening
     from paude.plans.homecoming import Losses
+    from paude.plans.laptop import Laptop
     from paude.plans.refresh import BothEnds
+    from paude.plans.request import Wishes
     from paude.sessions.records import Record
     from paude.settings import Paths
     from paude.tunnel.base import Dialer
@@ -46,6 +49,22 @@ class Place(Protocol):
     @property
     def remote(self) -> bool:
         """Whether a network lies between it and this machine, and other laptops reach it too."""
+        ...
+
+    def pod(self, name: str) -> str:
+        """What the agent's pod or container is called there."""
+        ...
+
+    def request(self, asked: Request, wishes: Wishes, record: Record, resumed: Record | None) -> Request:
+        """What a start asks of this place, decided before anything is made. Raises UsageError, SettingsError."""
+        ...
+
+    def start(self, request: Request, laptop: Laptop) -> Plan:
+        """The plan of a start; `request` is this place's own."""
+        ...
+
+    async def manifests(self, request: Request, *, ids_assigned: bool) -> list[dict[str, Any]]:
+        """The objects of a start, without secrets. Raises UsageError where there are none."""
         ...
 
     def session(self, record: Record, paths: Paths) -> AbstractAsyncContextManager[Session]:

@@ -7,29 +7,24 @@ from __future__ import annotations
 
 import getpass
 import hashlib
-import os
 import re
 import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from paude.backends.base import KUBERNETES, PODMAN
-from paude.backends.podman.containers import Identity as PodmanIdentity
-from paude.backends.podman.containers import Limits, Mount
-from paude.backends.podman.start import Request as PodmanRequest
-from paude.egress import squid
+from paude.backends.request import Request
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.errors import NameTaken, UsageError
 from paude.images.agents import agent as find_agent
 from paude.images.build import BuildSettings, Lay, nothing_leaves
 from paude.images.project import Project, of_devcontainer, own_build
-from paude.images.reference import RegistryTarget
 from paude.plans.laptop import Laptop
 from paude.plans.owner import kept_elsewhere
+from paude.plans.places import Place, place_of
 from paude.sessions import names, records
 from paude.sessions.records import Record, Unreadable
 from paude.settings import Paths, Settings, Settled, kinds, read
@@ -37,9 +32,6 @@ from paude.settings.quantity import amount
 from paude.sync import copied, decided, selection
 from paude.sync.limits import Limits as SyncLimits
 from paude.sync.shown import visible
-
-if TYPE_CHECKING:
-    from paude.backends.kubernetes.start import Request
 
 TRUST_FILE = "ca-bundle.crt"
 """Among the files that the agent works with."""
@@ -106,7 +98,7 @@ class Gift:
 class Prepared:
     """Both ends of a start, ready to be planned; `stale` is an earlier start of that name that was killed."""
 
-    cluster: Request | PodmanRequest
+    request: Request
     laptop: Laptop
     stale: Record | None
 
@@ -118,82 +110,81 @@ def prepare(wishes: Wishes, paths: Paths, gift: Gift) -> Prepared:
     """
     workspace = selection.check_workspace(wishes.workspace)
     known = _known(wishes, workspace, paths)
-    stale = known if known is not None and not known.committed else None
-    resumed = known if stale is None else None
+    resumed, stale = (known, None) if known is not None and known.committed else (None, known)
     name = known.name if known is not None else names.validate(wishes.name or names.derive(workspace))
-    uid = resumed.uid if resumed is not None else secrets.token_hex(8)
+    asked = _asked(wishes, paths, gift, workspace, name, resumed)
+    record = _record(wishes, asked, gift, resumed)
+    laptop = Laptop(
+        record,
+        asked.fresh,
+        paths,
+        wishes.agreed,
+        wishes.agreed_bytes,
+        sync_limits(asked.settings),
+        only_below(workspace, wishes.only),
+    )
+    return Prepared(place_of(record.backend).request(asked, wishes, record, resumed), laptop, stale)
+
+
+def _asked(wishes: Wishes, paths: Paths, gift: Gift, workspace: Path, name: str, resumed: Record | None) -> Request:
+    """What is asked of any place."""
     settings = wishes.settings
     if resumed is not None:  # its files are where they are
         settings = replace(settings, storage=replace(settings.storage, volume=resumed.volume))
     project = wishes.project if wishes.project is not None else project_of(workspace, wishes.settled)
     build = build_of(settings, project, paths, _what_leaves(wishes, workspace, paths))
     agent = find_agent(settings.agent, build.platform)
-    gift = replace(gift, environment={**project.environment, **gift.environment})
-    if project.script:
-        gift = replace(gift, files={**gift.files, "setup.sh": project.script})
     company = _company(settings).over(Company.from_json(resumed.company) if resumed is not None else Company())
-    allowlist = _allowlist(wishes, gift, resumed)
-    backend = _backend(wishes, resumed)
-    record = Record(
+    given = trusting(_set_up(gift, project), company)
+    return Request(
         name=name,
-        uid=uid,
-        backend=backend,
-        workspace=str(workspace),
-        agent=settings.agent,
-        created_at=resumed.created_at if resumed is not None else records.now(),
-        allowlist=squid.identity(allowlist, squid.Options.of(company)),
-        hosts=allowlist.hosts,
-        company=company.as_json(with_bundle=True),
-        pod=f"paude-{name}-0" if backend == KUBERNETES else f"paude-{name}-agent",
-        volume=settings.storage.volume if backend == KUBERNETES else "claim",
-        committed=resumed is not None,
-        mounted=_mounted(wishes, backend, resumed),
-        expires=gift.expires,
-        claimed=resumed is not None and resumed.claimed,
-    )
-    gift = trusting(gift, company)
-    laptop = Laptop(
-        record,
-        resumed is None,
-        paths,
-        wishes.agreed,
-        wishes.agreed_bytes,
-        sync_limits(settings),
-        only_below(workspace, wishes.only),
-    )
-    if backend == PODMAN:
-        request = _on_podman(wishes, gift, record, allowlist, company, build, laptop.fresh)
-        return Prepared(request, laptop, stale)
-    from paude.backends.kubernetes.manifests import Identity
-    from paude.backends.kubernetes.start import Request
-
-    on_cluster = Request(
-        identity=Identity(name, uid, owner(), settings.pod.labels),
+        uid=resumed.uid if resumed is not None else secrets.token_hex(8),
+        owner=owner(),
         fresh=resumed is None,
-        kubeconfigs=_kubeconfigs(wishes, resumed),
-        context=_place(wishes, "context", settings.context, resumed),
-        namespace=_place(wishes, "namespace", settings.namespace, resumed),
         workspace=workspace,
         agent=settings.agent,
         command=(*agent.program, *wishes.arguments),
-        allowlist=allowlist,
+        allowlist=_allowlist(wishes, gift, resumed),
         company=company,
         walled=wishes.walled,
         gate_image=build.image("gate"),
         agent_image=build.image("agent", settings.agent),
         proxy_image=build.image("proxy"),
-        registry=_registry(settings),
         build=build,
-        credentials=gift.files,
-        kept=gift.kept,
-        environment={**agent.environment, **gift.environment},
         settings=settings,
-        create_namespace=wishes.create_namespace,
-        egress_firewall=settings.egress.firewall,
-        resumes=resumed,
-        remembered=records.portable(record),
+        credentials=given.files,
+        kept=given.kept,
+        environment={**agent.environment, **given.environment},
     )
-    return Prepared(on_cluster, laptop, stale)
+
+
+def _set_up(gift: Gift, project: Project) -> Gift:
+    """The gift with what the project says of its container."""
+    script = {"setup.sh": project.script} if project.script else {}
+    return replace(gift, files={**gift.files, **script}, environment={**project.environment, **gift.environment})
+
+
+def _record(wishes: Wishes, asked: Request, gift: Gift, resumed: Record | None) -> Record:
+    """What this machine will know of the session before it is anywhere."""
+    backend = _backend(wishes, resumed)
+    place = place_of(backend)
+    return Record(
+        name=asked.name,
+        uid=asked.uid,
+        backend=backend,
+        workspace=str(asked.workspace),
+        agent=asked.agent,
+        created_at=resumed.created_at if resumed is not None else records.now(),
+        allowlist=asked.serves,
+        hosts=asked.allowlist.hosts,
+        company=asked.company.as_json(with_bundle=True),
+        pod=place.pod(asked.name),
+        volume=asked.settings.storage.volume if place.remote else "claim",
+        committed=resumed is not None,
+        mounted=_mounted(wishes, place, resumed),
+        expires=gift.expires,
+        claimed=resumed is not None and resumed.claimed,
+    )
 
 
 def _what_leaves(wishes: Wishes, workspace: Path, paths: Paths) -> Lay:
@@ -267,43 +258,9 @@ def only_below(workspace: Path, wanted: tuple[Path, ...]) -> tuple[str, ...] | N
     return () if "." in found else tuple(sorted(set(found)))
 
 
-def _on_podman(
-    wishes: Wishes,
-    gift: Gift,
-    record: Record,
-    allowlist: Allowlist,
-    company: Company,
-    build: BuildSettings,
-    fresh: bool,
-) -> PodmanRequest:
-    settings = wishes.settings
-    agent = find_agent(settings.agent, build.platform)
-    return PodmanRequest(
-        identity=PodmanIdentity(record.name, record.uid, owner()),
-        fresh=fresh,
-        workspace=Path(record.workspace),
-        agent=settings.agent,
-        command=(*agent.program, *wishes.arguments),
-        allowlist=allowlist,
-        company=company,
-        walled=wishes.walled,
-        gate_image=build.image("gate"),
-        agent_image=build.image("agent", settings.agent),
-        proxy_image=build.image("proxy"),
-        build=build,
-        credentials=gift.files,
-        kept=gift.kept,
-        environment={**agent.environment, **gift.environment},
-        limits=Limits(settings.resources.limits.cpu, settings.resources.limits.memory),
-        life=settings.lifecycle,
-        proxy_network=settings.podman.network,
-        mount=_mount(Path(record.workspace)) if record.mounted else None,
-    )
-
-
-def _mounted(wishes: Wishes, backend: str, resumed: Record | None) -> bool:
+def _mounted(wishes: Wishes, place: Place, resumed: Record | None) -> bool:
     """Whether the agent works on the directory itself. Raises UsageError where that cannot be."""
-    if wishes.mount and backend != PODMAN:
+    if wishes.mount and place.remote:
         raise UsageError("--mount is for sessions on Podman: a cluster's nodes do not have your directory")
     if wishes.mount and resumed is not None and not resumed.mounted:
         raise UsageError(
@@ -311,18 +268,6 @@ def _mounted(wishes: Wishes, backend: str, resumed: Record | None) -> bool:
             hint=f"`paude stop {resumed.name}` first",
         )
     return wishes.mount or (resumed is not None and resumed.mounted)
-
-
-def _mount(workspace: Path) -> Mount:
-    """The workspace as it is mounted: the agent's user is its owner, and never root."""
-    owner, user = workspace.stat(), os.geteuid()
-    if user not in {0, owner.st_uid} or owner.st_uid == 0:
-        raise UsageError(
-            f"{workspace} cannot be mounted: its owner is {'root' if owner.st_uid == 0 else 'somebody else'}",
-            why="the agent works as the directory's owner, and never as root",
-            hint="without --mount it works on a copy, which is kept in step",
-        )
-    return Mount(str(workspace), owner.st_uid, owner.st_gid, keep_id=user != 0)
 
 
 def _backend(wishes: Wishes, resumed: Record | None) -> str:
@@ -350,25 +295,6 @@ def backend_of(settings: Settings) -> str:
         settings.pod.runtime_class,
     )
     return KUBERNETES if any(of_cluster) or shutil.which("podman") is None else PODMAN
-
-
-def _place(wishes: Wishes, setting: str, value: str, resumed: Record | None) -> str | None:
-    """Where a session is to be; one that is taken up again stays where it is, unless the command itself says else."""
-    return value if value and (resumed is None or wishes.typed(setting)) else None
-
-
-def _registry(settings: Settings) -> RegistryTarget | None:
-    if not settings.registry:
-        return None
-    return RegistryTarget(settings.registry, ca_file=Path(settings.registry_ca) if settings.registry_ca else None)
-
-
-def _kubeconfigs(wishes: Wishes, resumed: Record | None) -> tuple[Path, ...]:
-    if not wishes.typed("kubeconfig") and resumed is not None and resumed.kubeconfig:
-        return tuple(Path(file) for file in resumed.kubeconfig)
-    from paude.backends.kubernetes import kubeconfig
-
-    return kubeconfig.files_of(wishes.settings)
 
 
 def owner() -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import anyio
 
 from paude import report
+from paude.backends import request
 from paude.backends.kubernetes import cluster as clusters
 from paude.backends.kubernetes import (
     durable,
@@ -39,57 +40,37 @@ from paude.backends.kubernetes.manifests import Identity, PodSpec
 from paude.backends.kubernetes.namespaces import Namespace
 from paude.backends.kubernetes.pods import Pod
 from paude.backends.kubernetes.pull import PullAccess
-from paude.egress import policies, squid
-from paude.egress.allowlist import Allowlist
-from paude.egress.company import Company
+from paude.egress import policies
 from paude.errors import ImageError, NameTaken, PaudeError, QuotaExceeded
 from paude.images import ensure
-from paude.images.build import BuildSettings, tag_of
+from paude.images.build import tag_of
 from paude.images.context import ImageSpec
 from paude.images.reference import Pushed, RegistryTarget
 from paude.images.registry import present
 from paude.sessions.records import Record
-from paude.settings import Paths, Settings
+from paude.settings import Paths
 from paude.ssh.session_keys import SessionKeys
 
 GATE_GRACE_S = 1
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for, complete: everything that the steps need to know."""
+@dataclass(frozen=True, kw_only=True)
+class Request(request.Request):
+    """What the user asked for of a cluster: where to, from which registry, and what else it keeps."""
 
-    identity: Identity
-    fresh: bool
     kubeconfigs: tuple[Path, ...]
     context: str | None
     namespace: str | None
-    workspace: Path
-    agent: str
-    command: Sequence[str]
-    allowlist: Allowlist
-    company: Company
-    walled: bool
-    gate_image: ImageSpec
-    agent_image: ImageSpec
-    proxy_image: ImageSpec
     registry: RegistryTarget | None
-    build: BuildSettings
-    credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    kept: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    """Credentials for the gate alone."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    settings: Settings = field(default_factory=Settings)
     create_namespace: bool = False
-    egress_firewall: bool = False
     resumes: Record | None = None
     remembered: bytes = field(default=b"", repr=False)
     """The record, for the user's other laptops."""
 
     @property
-    def serves(self) -> str:
-        """The digest of the list: the name of the proxy that the session needs."""
-        return squid.identity(self.allowlist, squid.Options.of(self.company))
+    def identity(self) -> Identity:
+        """Whose session this is, with the user's own labels."""
+        return Identity(self.name, self.uid, self.owner, self.settings.pod.labels)
 
     def facts(self) -> Mapping[str, str]:
         """What the session's anchor tells of it."""

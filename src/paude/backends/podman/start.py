@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 
 from paude import report
+from paude.backends import request
 from paude.backends.podman import containers, engine, ownership, ways
 from paude.backends.podman.containers import NEXT_PROXY, PROXY_PART, Identity, Limits, Mount, Spec, name_of, secret_name
 from paude.backends.podman.engine import Engine, labels_of
@@ -25,51 +26,36 @@ from paude.egress import squid
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
 from paude.errors import Leftover, NameTaken, PaudeError, PodFailed
-from paude.images.build import BuildSettings, build, in_storage, local_name, tag_of
+from paude.images.build import build, in_storage, local_name, tag_of
 from paude.images.context import ImageSpec
 from paude.settings import Paths
-from paude.settings.table import Lifecycle
 from paude.ssh.session_keys import SessionKeys
 
 UNDO_S = 15.0
 SPEC = "paude.io/spec"
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for, complete: everything that the steps need to know."""
+@dataclass(frozen=True, kw_only=True)
+class Request(request.Request):
+    """What the user asked for of this machine: the workspace itself (`mount`), or a copy of it."""
 
-    identity: Identity
-    fresh: bool
-    workspace: Path
-    agent: str
-    command: Sequence[str]
-    allowlist: Allowlist
-    company: Company
-    walled: bool
-    gate_image: ImageSpec
-    agent_image: ImageSpec
-    proxy_image: ImageSpec
-    build: BuildSettings
-    credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    kept: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    """Credentials for the gate alone."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
-    life: Lifecycle = field(default_factory=Lifecycle)
-    proxy_network: str = ""
-    mount: Mount | None = None
+    mount: Mount | None
+
+    @property
+    def identity(self) -> Identity:
+        """Whose session this is."""
+        return Identity(self.name, self.uid, self.owner)
 
     def spec(self) -> Spec:
         """The part that makes the containers."""
         return Spec(
             identity=self.identity,
-            allowlist=squid.identity(self.allowlist, squid.Options.of(self.company)) if self.walled else "",
+            allowlist=self.serves if self.walled else "",
             agent=self.agent,
             command=self.command,
             environment=self.environment,
-            limits=self.limits,
-            life=self.life,
+            limits=Limits(self.settings.resources.limits.cpu, self.settings.resources.limits.memory),
+            life=self.settings.lifecycle,
             credentials=sorted(self.credentials),
             kept=sorted(self.kept),
             hosts=self.allowlist.hosts,
@@ -215,7 +201,7 @@ class Start:
         place = await self._with_one_proxy(place)
         files = proxy_files(self._request.allowlist, self._request.company)
         async with self._stored(place, {"proxy": files}):
-            words = containers.proxy(self._spec, image, self._request.proxy_network)
+            words = containers.proxy(self._spec, image, self._request.settings.podman.network)
             async with self._container(place, PROXY_PART, words) as made:
                 yield partial(until_ended, place.engine, made)
 
