@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 
 from paude import __version__, process
-from paude.backends.base import PODMAN
 from paude.errors import PaudeError
+from paude.plans.places import Place, place_of
 from paude.plans.request import backend_of
 from paude.sessions import records
 from paude.sessions.records import Unreadable
@@ -56,11 +56,9 @@ def failed(name: str, error: PaudeError | TimeoutError) -> Check:
 
 async def examine(settled: Settled, paths: Paths, workspace: Path) -> list[Check]:
     """Everything that matters for a start in `workspace`, in the order of the way that a start takes."""
-    backend = backend_of(settled.values)
-    checks = [*_settings(settled), *_records(paths), *await _tools(backend), *await _credentials(settled, workspace)]
-    if backend == PODMAN:
-        return [*checks, await _podman()]
-    return [*checks, *await of_cluster(settled.values, paths)]
+    place = place_of(backend_of(settled.values))
+    checks = [*_settings(settled), *_records(paths), *await _tools(place), *await _credentials(settled, workspace)]
+    return [*checks, *await place.examine(settled.values, paths)]
 
 
 def _settings(settled: Settled) -> Iterable[Check]:
@@ -81,11 +79,11 @@ def _records(paths: Paths) -> Iterable[Check]:
         yield failed(f"record of {one.name}", one.error())
 
 
-async def _tools(backend: str) -> list[Check]:
+async def _tools(place: Place) -> list[Check]:
     wanted = {"git": ("git", "--version"), "ssh": ("ssh", "-V"), "podman": ("podman", "--version")}
     checks = []
     for name, argv in wanted.items():
-        if name == "podman" and backend == PODMAN:
+        if name == "podman" and not place.remote:
             continue  # it has a check of its own
         try:
             done = await process.run(argv, check=False)
@@ -113,14 +111,15 @@ async def _credentials(settled: Settled, workspace: Path) -> list[Check]:
     return lines
 
 
-async def _podman() -> Check:
+async def of_podman() -> list[Check]:
+    """This machine's podman."""
     from paude.backends.podman import engine
 
     try:
         with anyio.fail_after(PATIENCE_S):
-            return ok("podman", f"version {(await engine.usable()).version}")
+            return [ok("podman", f"version {(await engine.usable()).version}")]
     except (PaudeError, TimeoutError) as error:
-        return failed("podman", error)
+        return [failed("podman", error)]
 
 
 async def of_cluster(settings: Settings, paths: Paths) -> list[Check]:

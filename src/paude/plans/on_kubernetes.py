@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from paude.backends.request import Request
     from paude.engine import Node, Plan
     from paude.images.reference import RegistryTarget
+    from paude.plans.doctor import Check
     from paude.plans.homecoming import Losses
     from paude.plans.laptop import Laptop
     from paude.plans.places import Ways
@@ -28,6 +29,12 @@ class OnKubernetes:
     """Kubernetes and OpenShift: `places.Place`."""
 
     remote = True
+
+    async def examine(self, settings: Settings, paths: Paths) -> list[Check]:
+        """The cluster, the namespace, and what is in it."""
+        from paude.plans import doctor
+
+        return await doctor.of_cluster(settings, paths)
 
     def pod(self, name: str) -> str:
         """The one pod of its StatefulSet."""

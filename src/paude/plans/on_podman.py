@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from paude.backends.podman.containers import Mount
     from paude.backends.request import Request
     from paude.engine import Node, Plan
+    from paude.plans.doctor import Check
     from paude.plans.homecoming import Losses
     from paude.plans.laptop import Laptop
     from paude.plans.places import Ways
     from paude.plans.refresh import BothEnds
     from paude.plans.request import Wishes
     from paude.sessions.records import Record
-    from paude.settings import Paths
+    from paude.settings import Paths, Settings
     from paude.tunnel.base import Dialer
 
 
@@ -29,6 +30,12 @@ class OnPodman:
     """Podman: `places.Place`."""
 
     remote = False
+
+    async def examine(self, settings: Settings, paths: Paths) -> list[Check]:
+        """That it works."""
+        from paude.plans import doctor
+
+        return await doctor.of_podman()
 
     def pod(self, name: str) -> str:
         """The agent's container."""

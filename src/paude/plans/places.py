@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from paude.backends.request import Request
     from paude.engine import Node, Plan
     from paude.engine.plan import Opening
+    from paude.plans.doctor import Check
     from paude.plans.homecoming import Losses
     from paude.plans.laptop import Laptop
     from paude.plans.refresh import BothEnds
     from paude.plans.request import Wishes
     from paude.sessions.records import Record
-    from paude.settings import Paths
+    from paude.settings import Paths, Settings
     from paude.tunnel.base import Dialer
 
 Ways: TypeAlias = "Callable[[Record], Dialer]"
@@ -49,6 +50,10 @@ class Place(Protocol):
     @property
     def remote(self) -> bool:
         """Whether a network lies between it and this machine, and other laptops reach it too."""
+        ...
+
+    async def examine(self, settings: Settings, paths: Paths) -> list[Check]:
+        """Whether all is there that a session needs. Changes nothing."""
         ...
 
     def pod(self, name: str) -> str:
