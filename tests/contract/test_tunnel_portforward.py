@@ -66,7 +66,7 @@ async def read_all(stream: ByteStream) -> bytes:
         return b"".join([part async for part in stream])
 
 
-async def test_bytes_come_back_exactly_and_no_message_is_fragmented_or_over_32_kib():
+async def test_bytes_come_back_exactly_and_no_message_is_fragmented_or_over_64_kib():
     payload = os.urandom(3 * 1024 * 1024 + 17)
     digest, size = hashlib.sha256(), 0
     async with program(echo) as port, kubelet({PORT: port}) as peer:
@@ -80,7 +80,7 @@ async def test_bytes_come_back_exactly_and_no_message_is_fragmented_or_over_32_k
                     size += len(part)
         assert digest.digest() == hashlib.sha256(payload).digest()
         assert peer.frames_were_whole
-        assert max(peer.messages) == 32 * 1024 + 1
+        assert max(peer.messages) == 64 * 1024 + 1
 
 
 async def test_receive_gives_no_more_than_asked_and_loses_nothing():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import anyio
 
-from paude.process import started
+from paude.process import KEEP_STDERR, run, started
 
 
 def descriptors() -> set[str]:
@@ -28,3 +29,9 @@ async def test_a_grandchild_that_lives_on_holds_no_pipe_of_ours() -> None:
         assert descriptors() <= before
     finally:
         os.kill(grandchild, signal.SIGKILL)
+
+
+async def test_a_line_that_does_not_end_is_not_kept() -> None:
+    told: list[str] = []
+    await run([sys.executable, "-c", "print('x' * 1_000_000)"], on_stdout=told.append)
+    assert len("".join(told)) <= 2 * KEEP_STDERR

@@ -11,7 +11,6 @@ import fcntl
 import socket
 import struct
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
@@ -89,14 +88,14 @@ class WatchedConnection(ClientConnection):
             self._paused_reading = False
             self.transport.resume_reading()
 
-    async def send_messages(self, messages: Sequence[bytes]) -> None:
-        """Send binary messages, one frame each; waits while the kernel takes no more. Raises ConnectionClosed."""
+    async def send_message(self, message: bytes) -> None:
+        """Send a binary message as one frame; waits while the kernel takes no more. Raises ConnectionClosed."""
         if self.protocol.state is not State.OPEN:
             await asyncio.shield(self.connection_lost_waiter)
             raise self.close_exc
-        frames = b"".join([Frame(Opcode.BINARY, one).serialize(mask=True) for one in messages])
-        self._handed += len(frames)
-        self.transport.write(frames)
+        frame = Frame(Opcode.BINARY, message).serialize(mask=True)
+        self._handed += len(frame)
+        self.transport.write(frame)
         try:
             await self.drain()
         except OSError as exc:
