@@ -36,6 +36,7 @@ def bench() -> None:
 
 
 @group.command(cls=Verb)
+@options.with_cluster
 def start(
     workspace: Annotated[
         Path, typer.Argument(parser=options.path, metavar="DIRECTORY", help="The directory to start sessions for.")
@@ -45,12 +46,8 @@ def start(
     ] = 5,
     baseline: Annotated[bool, typer.Option(help="Run the same plan step by step too.")] = True,
     agent: Annotated[str, typer.Option(metavar="NAME", help="claude, codex or shell.")] = "shell",
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    kubeconfig: options.Kubeconfig = None,
-    registry: options.Registry = None,
-    registry_ca: options.RegistryCA = None,
-    storage_class: options.StorageClass = None,
+    *,
+    cluster: options.OfCluster,
     timeout: options.Timeout = 300,
     output: printed.Facts = "text",
 ) -> None:
@@ -63,23 +60,19 @@ def start(
     from paude.settings import Paths, read
 
     output = printed.checked(output, printed.FACTS)
-    flags = options.of_cluster(context, namespace, kubeconfig, registry, registry_ca, storage_class)
-    wishes = Wishes(workspace, read(Paths.from_environment(), None, {**flags, "agent": agent}))
+    wishes = Wishes(workspace, read(Paths.from_environment(), None, {**cluster, "agent": agent}))
     report = in_loop(lambda: _measure(wishes, runs, baseline, timeout))
     if not printed.document(output, report.to_json()):
         put(report.to_text())
 
 
 @group.command(cls=Verb)
+@options.with_cluster
 def sync(
     files: Annotated[int, typer.Option(min=100, metavar="NUMBER", help="How many files the workspace has.")] = 10_000,
     edits: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="How many edits of each kind.")] = 30,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    kubeconfig: options.Kubeconfig = None,
-    registry: options.Registry = None,
-    registry_ca: options.RegistryCA = None,
-    storage_class: options.StorageClass = None,
+    *,
+    cluster: options.OfCluster,
     timeout: options.Timeout = 300,
     output: printed.Facts = "text",
 ) -> None:
@@ -88,8 +81,7 @@ def sync(
     from paude.settings import Paths, read
 
     output = printed.checked(output, printed.FACTS)
-    flags = options.of_cluster(context, namespace, kubeconfig, registry, registry_ca, storage_class)
-    wishes = Wishes(settled=read(Paths.from_environment(), None, {**flags, "agent": "shell"}))
+    wishes = Wishes(settled=read(Paths.from_environment(), None, {**cluster, "agent": "shell"}))
     with TemporaryDirectory(prefix="paude-bench-") as directory:
         there = replace(wishes, workspace=Path(directory))
         report = in_loop(lambda: _measure_sync(there, files, edits, timeout))

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 def register(group: typer.Typer) -> None:
     """Add the verbs."""
-    group.command(cls=Verb)(tunnel)
-    group.command(cls=Verb)(attach)
+    group.command(cls=Verb)(options.with_cluster(tunnel))
+    group.command(cls=Verb)(options.with_cluster(attach))
 
 
 def tunnel(
@@ -40,18 +40,14 @@ def tunnel(
     rounds: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="How often each kind is measured.")] = 5,
     exact: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="MiB that have to come back byte-exact.")] = 1024,
     full: Annotated[float, typer.Option(metavar="SECONDS", help="Seconds of a full uplink.")] = 60,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    kubeconfig: options.Kubeconfig = None,
-    registry: options.Registry = None,
-    registry_ca: options.RegistryCA = None,
-    storage_class: options.StorageClass = None,
+    *,
+    cluster: options.OfCluster,
     timeout: options.Timeout = 300,
     output: printed.Facts = "text",
 ) -> None:
     """Measure the tunnel, also on a link that fails. Beside `kubectl port-forward`, where that is installed."""
     output = printed.checked(output, printed.FACTS)
-    wishes = _wishes(context, namespace, kubeconfig, registry, registry_ca, storage_class)
+    wishes = _wishes(cluster)
 
     async def measure() -> TunnelReport:
         async with _session(wishes, timeout) as there:
@@ -72,12 +68,8 @@ def attach(
     sleeps: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Sleeps of the laptop, black holes.")] = 10,
     full: Annotated[float, typer.Option(metavar="SECONDS", help="Seconds of a full uplink.")] = 60,
     bulk: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="MiB of the transfer beside the terminal.")] = 1024,
-    context: options.Context = None,
-    namespace: options.Namespace = None,
-    kubeconfig: options.Kubeconfig = None,
-    registry: options.Registry = None,
-    registry_ca: options.RegistryCA = None,
-    storage_class: options.StorageClass = None,
+    *,
+    cluster: options.OfCluster,
     timeout: options.Timeout = 300,
     output: printed.Facts = "text",
 ) -> None:
@@ -85,7 +77,7 @@ def attach(
     from paude.bench.attach import Plan
 
     output = printed.checked(output, printed.FACTS)
-    wishes = _wishes(context, namespace, kubeconfig, registry, registry_ca, storage_class)
+    wishes = _wishes(cluster)
     plan = Plan(
         cuts=cuts,
         outages=outages,
@@ -106,20 +98,12 @@ def attach(
         put(report.to_text())
 
 
-def _wishes(
-    context: str | None,
-    namespace: str | None,
-    kubeconfig: Path | None,
-    registry: str | None,
-    registry_ca: Path | None,
-    storage_class: str | None,
-) -> Wishes:
+def _wishes(cluster: options.OfCluster) -> Wishes:
     from paude.plans.places import place_of
     from paude.plans.request import Wishes, backend_of
     from paude.settings import Paths, read
 
-    flags = options.of_cluster(context, namespace, kubeconfig, registry, registry_ca, storage_class)
-    settled = read(Paths.from_environment(), None, {**flags, "agent": "shell"})
+    settled = read(Paths.from_environment(), None, {**cluster, "agent": "shell"})
     if not place_of(backend_of(settled.values)).remote:
         raise UsageError(
             "sessions run on this machine's podman: there is no network between to be measured",

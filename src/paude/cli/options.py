@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from paude.cli import completion
 from paude.errors import UsageError
-
-
-def of_cluster(
-    context: str | None,
-    namespace: str | None,
-    kubeconfig: Path | None,
-    registry: str | None,
-    registry_ca: Path | None,
-    storage_class: str | None,
-) -> dict[str, object]:
-    """These options as settings."""
-    return {
-        "context": context,
-        "namespace": namespace,
-        "kubeconfig": str(kubeconfig) if kubeconfig else None,
-        "registry": registry,
-        "registry_ca": str(registry_ca) if registry_ca else None,
-        "storage.class": storage_class,
-    }
 
 
 def path(text: str | Path) -> Path:
@@ -76,6 +60,43 @@ StorageClass = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="The volume's StorageClass; else the cluster's default.", rich_help_panel=SIZE),
 ]
+
+
+def of_cluster(
+    context: Context = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    registry: Registry = None,
+    registry_ca: RegistryCA = None,
+    storage_class: StorageClass = None,
+) -> dict[str, object]:
+    """These options as settings."""
+    return {
+        "context": context,
+        "namespace": namespace,
+        "kubeconfig": str(kubeconfig) if kubeconfig else None,
+        "registry": registry,
+        "registry_ca": str(registry_ca) if registry_ca else None,
+        "storage.class": storage_class,
+    }
+
+
+OfCluster = dict[str, object]
+
+
+def with_cluster(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb with the options of `of_cluster` in place of its parameter `cluster`, which has them as settings."""
+    own, shared = (inspect.signature(one, eval_str=True).parameters for one in (verb, of_cluster))
+
+    @wraps(verb)
+    def run(**words: Any) -> None:
+        cluster = of_cluster(**{name: words.pop(name) for name in shared})
+        verb(cluster=cluster, **words)
+
+    taken = [one for name in own for one in (shared.values() if name == "cluster" else [own[name]])]
+    by_name = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in taken]
+    run.__signature__ = inspect.Signature(by_name)  # type: ignore[attr-defined]
+    return run
 
 
 def _positive(seconds: float) -> float:
