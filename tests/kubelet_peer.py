@@ -1,4 +1,4 @@
-"""A real websocket server that speaks the kubelet's v4 port-forward, and refuses the way an API server does."""
+"""A real websocket server that speaks the kubelet's v4 port-forward and exec, and refuses as an API server does."""
 
 from __future__ import annotations
 
@@ -48,6 +48,9 @@ class Kubelet:
     async def handle(self, connection: ServerConnection) -> None:
         """One stream."""
         assert connection.request is not None
+        if "/exec?" in connection.request.path:
+            await self._exec(connection, parse_qs(urlsplit(connection.request.path).query)["command"])
+            return
         if "ports=" not in connection.request.path:
             return  # a watch that ends
         port = int(parse_qs(urlsplit(connection.request.path).query)["ports"][0])
@@ -65,7 +68,26 @@ class Kubelet:
                     await connection.send(b"\0" + await inside.receive(32 * 1024))
             tasks.cancel_scope.cancel()
 
-    async def _in(self, connection: ServerConnection, inside: anyio.abc.SocketStream) -> None:
+    async def _exec(self, connection: ServerConnection, command: list[str]) -> None:
+        """Run the command here; channels as of an exec, and at last how it ended."""
+        for channel in (b"\1", b"\2", b"\3"):
+            await connection.send(channel)
+        try:
+            process = await anyio.open_process(command)
+        except OSError:
+            await connection.send(b"\3" + json.dumps({"status": "Failure", "message": "no such program"}).encode())
+            return
+        async with process, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._in, connection, process.stdin)
+            for channel, output in ((b"\1", process.stdout), (b"\2", process.stderr)):
+                async for part in output:
+                    await connection.send(channel + part)
+            code = await process.wait()
+            ending = {"status": "Success"} if code == 0 else {"status": "Failure", "message": f"ended with {code}"}
+            await connection.send(b"\3" + json.dumps(ending).encode())
+            tasks.cancel_scope.cancel()
+
+    async def _in(self, connection: ServerConnection, inside: anyio.abc.ByteSendStream) -> None:
         with suppress(*_GONE):
             while True:
                 parts = [part async for part in connection.recv_streaming(decode=False)]

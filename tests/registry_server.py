@@ -21,14 +21,15 @@ USER, PASSWORD = "dev", "canary-f00dbeefcafe"
 AUTH = "  htpasswd: {{realm: test, path: {}/htpasswd}}"
 
 
-def authority(directory: Path) -> Path:
-    """A certificate authority of its own, and a certificate of it for localhost."""
+def authority(directory: Path, *names: str) -> Path:
+    """A certificate authority of its own, and a certificate of it for localhost and for these names."""
     ca, key = directory / "ca.crt", directory / "ca.key"
     openssl = ["openssl", "req", "-newkey", "rsa:2048", "-nodes"]
     quiet = {"check": True, "capture_output": True}
     subprocess.run([*openssl, "-x509", "-keyout", key, "-out", ca, "-days", "2", "-subj", "/CN=test-ca"], **quiet)
     extensions = directory / "ext"
-    extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
+    others = "".join(f",DNS:{name}" for name in names)
+    extensions.write_text(f"subjectAltName=DNS:localhost,IP:127.0.0.1{others}\nextendedKeyUsage=serverAuth\n")
     request, own = directory / "server.csr", directory / "server.key"
     subprocess.run([*openssl, "-keyout", own, "-out", request, "-subj", "/CN=localhost"], **quiet)
     sign = ["openssl", "x509", "-req", "-in", request, "-CA", ca, "-CAkey", key, "-CAcreateserial", "-days", "2"]
@@ -97,7 +98,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(directory: Path, auth: str, data: Path | None = None) -> Iterator[Registry]:
+def serving(directory: Path, auth: str, data: Path | None = None, host: str = "127.0.0.1") -> Iterator[Registry]:
     """A registry with the certificate in the directory; what it holds lies there too, or in `data`."""
     port = free_port()
     settings = directory / "registry.yml"
@@ -105,7 +106,7 @@ def serving(directory: Path, auth: str, data: Path | None = None) -> Iterator[Re
         f"""version: 0.1
 storage: {{filesystem: {{rootdirectory: {data or directory / "data"}}}}}
 http:
-  addr: "127.0.0.1:{port}"
+  addr: "{host}:{port}"
   tls: {{certificate: {directory}/server.crt, key: {directory}/server.key}}
 auth:
 {auth}
@@ -118,7 +119,7 @@ auth:
     log = Log(child.stdout)
     try:
         log.until("listening on")
-        yield Registry(f"localhost:{port}", directory / "ca.crt", log)
+        yield Registry(f"{'localhost' if host == '127.0.0.1' else host}:{port}", directory / "ca.crt", log)
     finally:
         child.terminate()
         child.wait()

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import re
-import secrets
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +12,12 @@ import pytest
 from peers.waiting import eventually
 
 from laptop import Admin, Laptop
+from openshift_space import INNER, like_openshift
 from registry_server import authority, serving
 
 pytestmark = pytest.mark.cluster
 
 SPACE, ASSIGNED = "shift", 1_000_700_000
-INNER = "image-registry.openshift-image-registry.svc:5000"
 IDS = {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups", "fsGroupChangePolicy"}
 
 
@@ -81,26 +76,6 @@ def test_a_public_name_that_another_authority_signs_is_trusted_by_the_systems_st
         name = laptop.start(workspace, "-n", space, SSL_CERT_FILE=str(stranger))
         assert laptop.inside(name, "cat a.txt") == "alpha\n"
         laptop.paude("stop", name, "--discard")
-
-
-@contextmanager
-def like_openshift(kubectl: Admin, public: str) -> Iterator[str]:
-    """A namespace that behaves as OpenShift's, and whose registry has that public name."""
-    space = f"shift-{secrets.token_hex(3)}"
-    script = Path(__file__).parents[1] / "cluster/openshift"
-    objects = subprocess.run([script, space, "1000800000"], check=True, capture_output=True, text=True).stdout
-    objects = re.sub(r"(publicDockerImageRepository: )[^/]+", rf"\g<1>{public}", objects)
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        file.write(objects)
-        file.flush()
-        kubectl("apply", "--server-side", "-f", file.name, namespace=space)
-        try:
-            kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=30s", namespace=space)
-            pulls = json.dumps({"imagePullSecrets": [{"name": "default-dockercfg"}]})
-            kubectl("patch", "serviceaccount", "default", "-p", pulls, namespace=space)
-            yield space
-        finally:
-            kubectl("delete", "--wait=false", "--ignore-not-found", "-f", file.name, namespace=space)
 
 
 def _set(value: Any, path: str = "") -> Iterator[str]:

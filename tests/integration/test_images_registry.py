@@ -13,9 +13,10 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio.abc import ByteStream
 
 from paude import report
-from paude.errors import ImageError, LoginExpired, SettingsError
+from paude.errors import ConnectionLost, ImageError, LoginExpired, SettingsError
 from paude.images import build as building
 from paude.images.build import BuildSettings, in_storage, local_name, tag_of
 from paude.images.context import ImageSpec, Source
@@ -455,3 +456,54 @@ class Watch:
                 self.reads += b"podman\0save" in content
                 if PASSWORD.encode() in content:
                     self.seen.add(f"{process.name} {name}")
+
+
+@pytest.mark.parametrize(("name", "fits"), [("registry.inner.svc", True), ("another.inner.svc", False)])
+async def test_a_way_to_a_registry_carries_all_of_a_push_and_is_believed_only_under_the_registrys_name(
+    name: str, fits: bool, image: ImageSpec, settings: BuildSettings, tmp_path: Path
+) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    authority(inner, "registry.inner.svc")
+    (inner / "htpasswd").write_text(call("htpasswd", "-niB", USER, stdin=PASSWORD))
+    dialled = []
+    with serving(inner, AUTH.format(inner)) as running:
+
+        async def way() -> ByteStream:
+            dialled.append(1)
+            return await anyio.connect_tcp("127.0.0.1", running.port)
+
+        target = replace(running.target(), host_and_path=f"{name}:5000/team", way=way)
+        if not fits:
+            with pytest.raises(ImageError, match="is not trusted"):
+                await ensure(image, target, settings)
+            return
+        pushed = await ensure(image, target, settings)
+        there = running.target().reference(image.name, await tag_of(image, settings))
+        assert await present(there, running.target()) == pushed.digest
+        before = len(dialled)
+        assert await ensure(image, target, settings) == pushed
+        assert len(dialled) == before + 1
+
+
+async def test_a_way_that_breaks_off_now_and_then_is_taken_again_and_one_that_never_holds_says_why(
+    registry: Registry, image: ImageSpec, settings: BuildSettings
+) -> None:
+    tries = []
+
+    async def way() -> ByteStream:
+        tries.append(1)
+        if len(tries) % 2:
+            return await anyio.connect_tcp("127.0.0.1", registry.port)
+        raise ConnectionLost("the relay is gone")
+
+    async def never() -> ByteStream:
+        raise ConnectionLost("no way", why="bash: connect: refused")
+
+    there = replace(registry.target(), host_and_path=f"localhost:{registry.port}/broken")
+    pushed = await ensure(image, replace(there, way=way), settings)
+    assert await present(there.reference(image.name, await tag_of(image, settings)), there) == pushed.digest
+    with pytest.raises(ImageError, match="cannot be reached") as failed:
+        await present(there.reference("x", "1"), replace(there, host_and_path="r.inner.svc:5000/x", way=never))
+    assert "bash: connect: refused" in failed.value.why
+    assert "expose the registry's route" in failed.value.hint

@@ -123,3 +123,18 @@ def test_further_private_networks_are_kept_from_a_proxy() -> None:
     assert not reaches(policy, "203.0.113.9")
     assert not reaches(policy, "2001:db8::9")
     assert reaches(policy, "198.51.100.9")
+
+
+def test_a_relays_policy_is_for_that_relay_alone_and_lets_nothing_in() -> None:
+    policy = policies.relay("paude-relay-1", "work", {}, 5000, "of-the-registry")
+    relay = {"paude.io/role": "relay", "paude.io/relay": "paude-relay-1"}
+    assert selects(policy, relay)
+    assert not selects(policy, {**relay, "paude.io/relay": "paude-relay-2"})
+    assert not selects(policy, AGENT)
+    assert policy["spec"]["ingress"] == []
+    names, registry = policy["spec"]["egress"]
+    assert {(one["protocol"], one["port"]) for one in names["ports"]} == {
+        (p, n) for p in ("UDP", "TCP") for n in (53, 5353)
+    }
+    there = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "of-the-registry"}}}
+    assert registry == {"to": [there], "ports": [{"protocol": "TCP", "port": 5000}]}

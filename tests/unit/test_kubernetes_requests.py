@@ -11,10 +11,13 @@ import pytest
 from api_server import FORBIDDEN, VERSION, Answer, connection, serving
 from paude.backends.kubernetes import listing, proxies, registry, rights
 from paude.backends.kubernetes.namespaces import Namespace
+from paude.backends.kubernetes.relay import relayed
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company
-from paude.errors import Forbidden
+from paude.errors import Forbidden, ImageError
 from paude.images.reference import RegistryTarget
+from paude.images.registry import present
+from paude.plans import doctor
 from paude.settings import Paths, Settings
 
 pytestmark = pytest.mark.anyio
@@ -187,6 +190,48 @@ async def test_what_the_namespace_publishes_is_trusted_for_the_clusters_own_regi
             trusted = found.ca_file.read_text() if found.ca_file else ""
 
     assert (published in trusted) is (named is None)
+
+
+async def test_a_registry_with_an_inner_name_only_is_reached_through_a_relay_that_no_known_image_needs(
+    tmp_path: Path,
+) -> None:
+    digest, made = f"sha256:{'a' * 64}", []
+    tags = [{"tag": "1", "items": [{"image": digest}, {"image": "older"}]}, {"tag": "2", "items": None}]
+    inner = "registry.inner.svc:5000/work"
+    streams = [{"metadata": {"name": "g"}, "status": {"dockerImageRepository": f"{inner}/g", "tags": tags}}]
+    authorities = {"kube-root-ca.crt": {"ca.crt": "root"}, "openshift-service-ca.crt": {"service-ca.crt": "service"}}
+
+    def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
+        if method != "GET":
+            made.append(path)
+        return 200, {**VERSION, "items": streams, "data": authorities.get(path.rpartition("/")[2], {})}
+
+    with serving(answer) as url:
+        paths = Paths(*[tmp_path] * 4)
+        async with connection(url, tmp_path) as cluster, registry.target(cluster, None, paths) as found:
+            assert (found.host_and_path, found.pull_from) == (inner, None)
+            assert found.way is not None
+            assert found.known == {"work/g:1": digest}
+            assert await present(found.reference("g", "1"), found) == digest
+            assert found.ca_file is not None
+            assert found.ca_file.read_text().split() == ["root", "service"]
+            checks = await doctor.registry_of_cluster(cluster, "", "", paths)
+            assert [(one.result, "makes a relay" in one.seen) for one in checks] == [("ok", True)]
+
+    assert made == []
+
+
+async def test_a_relay_that_cannot_be_made_is_an_error_that_says_what_else_there_is(tmp_path: Path) -> None:
+    def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
+        return (403, FORBIDDEN) if method == "POST" else (200, {**VERSION, "items": []})
+
+    with serving(answer) as url:
+        async with connection(url, tmp_path) as cluster, relayed(cluster, "registry.inner.svc:5000") as way:
+            with pytest.raises(ImageError, match="has no public name") as failed:
+                await way()
+
+    assert "--registry" in failed.value.hint
+    assert "create" in failed.value.why
 
 
 @pytest.mark.parametrize(("tunnel", "needed"), [("websocket", False), ("kubectl", True)])

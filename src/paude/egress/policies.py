@@ -19,6 +19,7 @@ SESSION = "paude.io/session"
 SESSION_UID = "paude.io/session-uid"
 ALLOWLIST = "paude.io/allowlist"
 USES = "paude.io/uses"
+RELAY = "paude.io/relay"
 LEAVES = "paude.io/leaves"
 """On an agent's pod while it goes from one proxy to another: the one that it still may talk to."""
 # OVN filters after address translation, and OpenShift's resolvers listen on 5353.
@@ -80,6 +81,16 @@ def proxy(
     ]
     selector = {ROLE: "proxy", ALLOWLIST: digest}
     return _policy(proxy_name(digest), namespace, labels, selector, ingress=ingress, egress=egress)
+
+
+def relay(name: str, namespace: str, labels: Mapping[str, str], port: int, target: str) -> Manifest:
+    """Lets the one relay pod of this name ask resolvers and reach a port in the namespace `target`; nothing gets in."""
+    pods = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": target}}}
+    egress = [
+        {"ports": [_port(protocol, number) for number in DNS_PORTS for protocol in ("UDP", "TCP")]},
+        {"to": [pods], "ports": [_port("TCP", port)]},
+    ]
+    return _policy(name, namespace, labels, {ROLE: "relay", RELAY: name}, ingress=[], egress=egress)
 
 
 def _beyond(company: Company, private: Sequence[str]) -> Iterator[Manifest]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
+
+from anyio.abc import ByteStream
 
 from paude import redaction
 from paude.errors import SettingsError
@@ -17,6 +21,9 @@ _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 255
+
+Way: TypeAlias = Callable[[], Awaitable[ByteStream]]
+"""A new stream to a registry whose name leads nowhere from here. What fails for good is raised as it is."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,9 @@ class RegistryTarget:
 
     Without `login` the user's own container login is used. `ca_file` (PEM) is trusted beside the system's store.
     `pull_from` is the name under which the cluster's nodes reach the same place, when it differs
-    (OpenShift: pushed to the public name, pulled by the internal one).
+    (OpenShift: pushed to the public name, pulled by the internal one). `way` leads to a registry that has no name
+    here; TLS and login go through it from end to end. `known` are digests, by `repository:tag`, that nobody has to ask
+    for.
     Raises SettingsError when the words are no registry.
     """
 
@@ -61,6 +70,8 @@ class RegistryTarget:
     login: Login | None = None
     ca_file: Path | None = None
     pull_from: str | None = None
+    way: Way | None = field(default=None, compare=False, repr=False)
+    known: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for words in filter(None, (self.host_and_path, self.pull_from)):

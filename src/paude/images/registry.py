@@ -17,6 +17,7 @@ import httpx
 from paude import process
 from paude.errors import Forbidden, ImageError, LoginExpired, PaudeError, QuotaExceeded, SettingsError
 from paude.images.reference import ImageReference, Login, RegistryTarget, is_digest
+from paude.images.way import through
 
 Content: TypeAlias = Callable[[], AsyncIterator[bytes]] | bytes | None
 
@@ -34,6 +35,8 @@ _ACCEPTED = {"Accept": _ACCEPT}
 _AGENT = {"User-Agent": "paude"}
 _PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
 _LARGEST_ANSWER = 256 * 1024
+WITHOUT_ROUTE = "name another registry with --registry, or ask the administrators to expose the registry's route"
+"""What to do where a cluster's own registry has only its inner name."""
 # ENOSPC, in words or as docker's registry writes it.
 _FULL = re.compile(r"no space left|'Err': 28\b|disk quota", re.IGNORECASE)
 
@@ -60,8 +63,9 @@ def _trust(ca_file: Path | None, changed: int) -> ssl.SSLContext:
 async def connected(target: RegistryTarget) -> AsyncIterator[Registry]:
     """The registry of the target; what fails on the way there is raised as ImageError (TLS, unreachable)."""
     verify = trust(target.ca_file)
+    transport = through(target.way, verify) if target.way else None
     try:
-        async with httpx.AsyncClient(verify=verify, timeout=TIMEOUT_S, headers=_AGENT) as client:
+        async with httpx.AsyncClient(verify=verify, timeout=TIMEOUT_S, headers=_AGENT, transport=transport) as client:
             yield Registry(client, target.host, target.login)
     except httpx.HTTPError as exc:
         raise unreachable(target.host, exc) from exc
@@ -170,6 +174,9 @@ async def present(reference: ImageReference, target: RegistryTarget) -> str | No
     One request when the registry takes the login as it is; three when it wants a token of its own first.
     Raises LoginExpired (401), Forbidden (403), ImageError (TLS, unreachable, no registry).
     """
+    known = target.known.get(f"{reference.repository}:{reference.tag}", "")
+    if is_digest(known):
+        return known
     async with connected(target) as registry:
         return await digest_of(registry, reference)
 
@@ -236,4 +243,5 @@ def unreachable(host: str, exc: httpx.HTTPError) -> PaudeError:
     if "SSL" in text:
         return ImageError(f"{host} does not speak TLS as it should", why=text, hint="paude uses TLS only")
     why = "no answer in time" if isinstance(exc, httpx.TimeoutException) else text or type(exc).__name__
-    return ImageError(f"the registry {host} cannot be reached", why=why, hint="check the name and the network")
+    hint = WITHOUT_ROUTE if host.partition(":")[0].endswith(".svc") else "check the name and the network"
+    return ImageError(f"the registry {host} cannot be reached", why=why, hint=hint)

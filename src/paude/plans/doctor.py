@@ -298,6 +298,10 @@ async def registry_of_cluster(cluster: Cluster, named: str, ca_file: str, paths:
         return [ok("registry", "the cluster's own; its public name is asked for by the first start")]
     try:
         async with registry.target(cluster, wanted, paths) as found:
+            if found.way is not None:
+                return [
+                    ok("registry", f"{found.host_and_path}, without a public name: a start that pushes makes a relay")
+                ]
             target = await ensure.with_login(found)
             await present(target.reference("paude-gate", "doctor"), target)
     except PaudeError as error:

@@ -1,8 +1,9 @@
-"""The tunnel over a Kubernetes port-forward: one websocket per stream, `v4.channel.k8s.io`.
+"""The tunnels over Kubernetes' streams, port-forward and exec: one websocket per stream, `v4.channel.k8s.io`.
 
 The other end (the kubelet's streaming library) takes each frame for a message whose first byte is a channel: 0 data,
-1 error; the first message of a channel is the port, two bytes little-endian. Messages must therefore never be
-fragmented nor compressed. There is no half-close. Works while the pod is still in its init phase.
+1 error; the first message of a channel is the port, two bytes little-endian. Of an exec the channels are 0 input,
+1 output, 2 what is said beside it, 3 how it ended, without ports. Messages must therefore never be fragmented nor
+compressed. There is no half-close. A port-forward works while the pod is still in its init phase.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import contextlib
 import json
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, ClassVar
+from urllib.parse import urlencode, urlsplit
 
 import anyio
 import anyio.lowlevel
@@ -36,6 +37,7 @@ PAYLOAD = 64 * 1024  # as much as a local socket is read at once; half of it cos
 OPEN_S = 10.0
 CLOSE_S = 1.0
 _DATA, _ERROR = 0, 1
+_OUTPUT, _SAID, _ENDING = 1, 2, 3
 _READ_AHEAD = 256 * 1024
 _LONGEST_WORDS = 4096
 _WRITE_LIMIT = 64 * 1024
@@ -80,17 +82,28 @@ class PodPortForward:
         connection = await Connect(
             self._url(access, port),
             subprotocols=[_PROTOCOL],
-            create_connection=PortForwardConnection,
+            create_connection=self._kind,
             **options(access),
         )
         assert isinstance(connection, PortForwardConnection)
         return PortForwardStream(connection)
 
+    @property
+    def _kind(self) -> type[PortForwardConnection]:
+        return PortForwardConnection
+
     def _url(self, access: ApiAccess, port: int) -> str:
         server = urlsplit(access.server)
         scheme = "ws" if server.scheme == "http" else "wss"
-        path = f"{server.path.rstrip('/')}/api/v1/namespaces/{self.namespace}/pods/{self.pod}/portforward"
-        return f"{scheme}://{server.netloc}{path}?ports={port}"
+        path = f"{server.path.rstrip('/')}/api/v1/namespaces/{self.namespace}/pods/{self.pod}"
+        return f"{scheme}://{server.netloc}{path}/{self._what(port)}"
+
+    def _what(self, port: int) -> str:
+        return f"portforward?ports={port}"
+
+    @property
+    def _right(self) -> str:
+        return "pods/portforward"
 
     def _refused(self, response: Response) -> PaudeError:
         code, reason = response.status_code, _reason(response)
@@ -101,11 +114,33 @@ class PodPortForward:
                 hint="log in again, for example with `oc login`, and repeat the command",
             )
         if code == 403:
-            right = f"`create pods/portforward` (and `get`) in the namespace {self.namespace}"
+            right = f"`create {self._right}` (and `get`) in the namespace {self.namespace}"
             return Forbidden("you may not open a tunnel", why=f"it takes {right}; {reason}")
         if code == 404:
             return SessionGone(f"the pod {self.pod} is gone", why=reason)
         return ConnectionLost("the cluster refused the tunnel", why=f"{code}: {reason}")
+
+
+@dataclass(frozen=True)
+class PodExec(PodPortForward):
+    """A Dialer whose streams are the standard streams of a program in the pod's first container, one for each.
+
+    `command` gives its words for a port. Where the program fails, what it said is why the stream breaks off.
+    """
+
+    command: Callable[[int], Sequence[str]]
+
+    @property
+    def _kind(self) -> type[PortForwardConnection]:
+        return ExecConnection
+
+    def _what(self, port: int) -> str:
+        streams = [("stdin", "true"), ("stdout", "true"), ("stderr", "true")]
+        return f"exec?{urlencode([*streams, *(('command', word) for word in self.command(port))])}"
+
+    @property
+    def _right(self) -> str:
+        return "pods/exec"
 
 
 class Connect(connect):
@@ -119,6 +154,10 @@ class Connect(connect):
 class PortForwardConnection(WatchedConnection):
     """What came on the two channels of one port; at most 256 KiB and one read of it wait to be taken."""
 
+    data: ClassVar[int] = _DATA
+    words: ClassVar[int] = _ERROR
+    headers: ClassVar[frozenset[int]] = frozenset({_DATA, _ERROR})
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with nothing."""
         super().connection_made(transport)
@@ -126,9 +165,9 @@ class PortForwardConnection(WatchedConnection):
         self._waiting = 0
         self._words = bytearray()
         self._wanted = True
-        self._channel = _DATA
+        self._channel = self.data
         self._header: bytearray | None = None
-        self._headers_due = {_DATA, _ERROR}
+        self._headers_due = set(self.headers)
         self._news = asyncio.Event()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -157,11 +196,11 @@ class PortForwardConnection(WatchedConnection):
             if part.last:
                 self._check(self._header)
                 self._header = None
-        elif self._channel == _DATA and self._wanted:
+        elif self._channel == self.data and self._wanted:
             self._pieces.append(piece)
             self._waiting += len(piece)
             self._news.set()
-        elif self._channel == _ERROR:
+        elif self._channel == self.words:
             self._words += piece[: _LONGEST_WORDS - len(self._words)]
             self._news.set()
 
@@ -202,8 +241,33 @@ class PortForwardConnection(WatchedConnection):
             raise BadFrame(f"this is not {_PROTOCOL}")
 
 
+class ExecConnection(PortForwardConnection):
+    """The same for the channels of one exec; how it ended comes last, as JSON, and counts when it failed."""
+
+    data = _OUTPUT
+    words = _SAID
+    headers = frozenset()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin with nothing."""
+        super().connection_made(transport)
+        self._ending = bytearray()
+
+    def arrived(self, part: Part) -> None:
+        """Sort it by its channel."""
+        super().arrived(part)
+        if self._channel != _ENDING:
+            return
+        self._ending += part.data[1:] if part.first else part.data
+        if len(self._ending) > _LONGEST_WORDS:
+            raise BadFrame("an ending that does not end")
+        if part.last:
+            self._words += _failure(bytes(self._ending))
+            self._news.set()
+
+
 class PortForwardStream(ByteStream):
-    """One stream of a port-forward. Raises TunnelLost when it breaks off, with the other end's words if it said any."""
+    """One stream. Raises TunnelLost when it breaks off, with the other end's words if it said any."""
 
     def __init__(self, connection: PortForwardConnection) -> None:
         self._connection = connection
@@ -270,6 +334,15 @@ def options(access: ApiAccess) -> dict[str, Any]:
         "write_limit": _WRITE_LIMIT,
         **secure,
     }
+
+
+def _failure(ending: bytes) -> bytes:
+    """What the last words of an exec say of a failure (apimachinery, metav1.Status); nothing of a success."""
+    try:
+        told = json.loads(ending)
+        return b"" if told["status"] == "Success" else str(told["message"]).encode()[:_LONGEST_WORDS]
+    except (ValueError, KeyError, TypeError):
+        return ending
 
 
 def _reason(response: Response) -> str:

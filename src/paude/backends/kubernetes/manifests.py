@@ -238,6 +238,29 @@ def proxy_settings_of(deployment: Object) -> Settings:
     return Settings(proxy=Proxy(ProxyRequests(**needs), ProxyLimits(**most)), pod=Pod(tolerations=borne))
 
 
+def relay_pod(name: str, image: str, labels: Mapping[str, str], longest_s: int) -> Object:
+    """A pod that only is there for programs to be run in it, and ends by itself; of OpenShift, which assigns users."""
+    container = {
+        "name": "relay",
+        "image": image,
+        "command": ["sleep", str(longest_s)],
+        "resources": _limits("1", "128Mi", "10m", "32Mi", "32Mi"),
+        "securityContext": _locked(),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {**common_labels("relay"), **labels}},
+        "spec": {
+            **_pod_basics(ids_assigned=True, pull_secrets=()),
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "activeDeadlineSeconds": longest_s,
+            "containers": [container],
+        },
+    }
+
+
 def stateful_set(spec: PodSpec, owner: Object) -> Object:
     """The pod of a session: gate (native sidecar), fence (init container), agent."""
     return {

@@ -9,19 +9,19 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.manifests import common_labels
+from paude.backends.kubernetes.relay import relayed
 from paude.backends.kubernetes.status import Conflict
 from paude.errors import Forbidden, SettingsError
 from paude.images.reference import Login, RegistryTarget
 from paude.settings import Paths
 
 PROBE = "paude-agent"
-_PUBLISHED = "kube-root-ca.crt"
 
 
 @asynccontextmanager
@@ -32,59 +32,72 @@ async def target(cluster: Cluster, wanted: RegistryTarget | None, paths: Paths) 
     own alone, since everybody with `edit` there can write it.
     Raises SettingsError when there is no `--registry` and the cluster has none of its own.
     """
-    found = wanted or await _openshift(cluster)
-    own = cluster.target.certificate_authority or b""
-    if found.ca_file is not None or not (pem := own if wanted else await _authorities(cluster, own)):
-        yield found
-        return
-    with tempfile.NamedTemporaryFile(dir=paths.runtime, suffix=".crt") as file:
-        file.write(pem)
-        file.flush()
-        yield replace(found, ca_file=Path(file.name))
+    async with AsyncExitStack() as stack:
+        found = wanted or await _openshift(cluster, stack)
+        own = cluster.target.certificate_authority or b""
+        if found.ca_file is not None or not (pem := own if wanted else await _authorities(cluster, own, found)):
+            yield found
+            return
+        with tempfile.NamedTemporaryFile(dir=paths.runtime, suffix=".crt") as file:
+            file.write(pem)
+            file.flush()
+            yield replace(found, ca_file=Path(file.name))
 
 
-async def _openshift(cluster: Cluster) -> RegistryTarget:
+async def _openshift(cluster: Cluster, stack: AsyncExitStack) -> RegistryTarget:
     if not await cluster.exists("image.openshift.io/v1"):
         raise SettingsError("paude needs a registry for its images", hint="name one with --registry HOST/PATH")
-    public, internal = await _names(cluster)
-    if not public:
-        raise SettingsError(
-            "the cluster's registry has no public name",
-            hint="name another registry with --registry, or ask the administrators to expose the registry's route",
-        )
+    streams = await _streams(cluster)
+    public, internal = max(_names(one) for one in streams)
+    if not public and not internal:
+        raise SettingsError("the cluster has no registry of its own", hint="name one with --registry HOST/PATH")
     access = await cluster.access()
     token = access.headers.get("Authorization", "").removeprefix("Bearer ")
-    return RegistryTarget(
-        _parent(public),
-        login=Login(_user(cluster.target.user), token) if token else None,
-        pull_from=_parent(internal) if internal else None,
-    )
+    login = Login(_user(cluster.target.user), token) if token else None
+    if public:
+        return RegistryTarget(_parent(public), login, pull_from=_parent(internal) if internal else None)
+    way = await stack.enter_async_context(relayed(cluster, internal.partition("/")[0]))
+    place = _parent(internal)
+    return RegistryTarget(place, login, way=way, known=_known(streams, place))
 
 
-async def _authorities(cluster: Cluster, own: bytes) -> bytes:
+async def _authorities(cluster: Cluster, own: bytes, target: RegistryTarget) -> bytes:
     """Whom the cluster itself trusts: the kubeconfig's CA, and what every namespace has in `kube-root-ca.crt`.
 
-    A registry's public name is often signed by another CA than the API server (OpenShift's ingress).
+    A registry's public name is often signed by another CA than the API server (OpenShift's ingress), and its inner
+    one by the CA of services, which every namespace has too (openshift docs, "Service serving certificates").
     """
+    pem = [own, await _published(cluster, "kube-root-ca.crt", "ca.crt")]
+    if target.way is not None:
+        pem.append(await _published(cluster, "openshift-service-ca.crt", "service-ca.crt"))
+    return b"\n".join(part for part in pem if part)
+
+
+async def _published(cluster: Cluster, name: str, key: str) -> bytes:
     try:
-        published = await cluster.get("ConfigMap", _PUBLISHED)
+        published = await cluster.get("ConfigMap", name)
     except Forbidden:
         published = None
-    more = str((published or {}).get("data", {}).get("ca.crt", "")).encode()
-    return b"\n".join(part for part in (own, more) if part)
+    return str(((published or {}).get("data") or {}).get(key, "")).encode()
 
 
-async def _names(cluster: Cluster) -> tuple[str, str]:
-    """The public and the inner name of a repository of this namespace: any ImageStream tells them."""
+async def _streams(cluster: Cluster) -> list[Object]:
+    """The ImageStreams of the namespace, or one made so that there is any: each tells the registry's names."""
     streams = await cluster.list("ImageStream")
-    if not any(_public(one) for one in streams):
-        streams = [*streams, await _make_stream(cluster)]
-    told = next((one for one in streams if _public(one)), {})
-    return _public(told), str((told.get("status") or {}).get("dockerImageRepository") or "")
+    return streams if any(any(_names(one)) for one in streams) else [await _make_stream(cluster)]
 
 
-def _public(stream: Object) -> str:
-    return str((stream.get("status") or {}).get("publicDockerImageRepository") or "")
+def _names(stream: Object) -> tuple[str, str]:
+    """The public and the inner name of its repository; both are told anew whenever it is read."""
+    status = stream.get("status") or {}
+    return str(status.get("publicDockerImageRepository") or ""), str(status.get("dockerImageRepository") or "")
+
+
+def _known(streams: list[Object], repository: str) -> dict[str, str]:
+    """The digests of what the streams say is in the registry, by repository and tag; the newest stands first."""
+    path = repository.partition("/")[2]
+    tags = ((one["metadata"]["name"], tag) for one in streams for tag in (one.get("status") or {}).get("tags") or ())
+    return {f"{path}/{name}:{tag['tag']}": str(tag["items"][0]["image"]) for name, tag in tags if tag.get("items")}
 
 
 def _user(name: str) -> str:

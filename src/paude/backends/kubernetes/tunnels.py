@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -17,7 +18,7 @@ from paude.tunnel.base import Dialer
 from paude.tunnel.command import PortForwardCommand
 from paude.tunnel.execstream import ExecStreams
 from paude.tunnel.pinned import PinnedDialer
-from paude.tunnel.portforward import ApiAccess, PodPortForward
+from paude.tunnel.portforward import ApiAccess, PodExec, PodPortForward
 
 WEBSOCKET = "websocket"
 _ASK_S = 10.0
@@ -41,6 +42,14 @@ def tunnel_to(way: Way, pod: str) -> Dialer:
     if way.tunnel != WEBSOCKET:
         return ByProgram(way.tunnel, way.target, pod)
     return PodPortForward(way.access, way.target.namespace, pod)
+
+
+def exec_in(way: Way, pod: str, command: Callable[[int], Sequence[str]]) -> Dialer:
+    """A Dialer whose streams are those of a program in the pod, whose words `command` gives for a port."""
+    if way.tunnel == WEBSOCKET:
+        return PodExec(way.access, way.target.namespace, pod, command)
+    program = ByProgram(way.tunnel, way.target, pod)
+    return ExecStreams(lambda port: program.run(command(port)), program.environment, program.failure)
 
 
 def pinned_to(way: Way, pod: str) -> Dialer:
@@ -78,11 +87,13 @@ class ByProgram:
     async def dial(self, port: int) -> ByteStream:
         """A new stream to `port`."""
         if port == GATE_PORT:
-            return await ExecStreams(self._exec, self._environment, self._failure).dial(port)
-        return await PortForwardCommand(self._forward, self._environment, self._failure).dial(port)
+            return await ExecStreams(lambda _: self.run(_SSHD, "gate"), self.environment, self.failure).dial(port)
+        return await PortForwardCommand(self._forward, self.environment, self.failure).dial(port)
 
-    def _exec(self, port: int) -> tuple[str, ...]:
-        return (*self._words("exec"), "--stdin", "--container=gate", self.pod, "--", *_SSHD)
+    def run(self, command: Sequence[str], container: str = "") -> tuple[str, ...]:
+        """The words that run a command in the pod, in its first container if none is named."""
+        chosen = (f"--container={container}",) if container else ()
+        return (*self._words("exec"), "--stdin", *chosen, self.pod, "--", *command)
 
     def _forward(self, port: int) -> tuple[str, ...]:
         return (*self._words("port-forward"), "--address=127.0.0.1", f"pod/{self.pod}", f":{port}")
@@ -92,10 +103,12 @@ class ByProgram:
         pinned = (f"--cluster={target.cluster}", f"--user={target.user}", f"--namespace={target.namespace}")
         return (self.program, *pinned, verb)
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The environment of the program: the user's, with the kubeconfig files that the target is from."""
         return {**os.environ, "KUBECONFIG": os.pathsep.join(str(file) for file in self.target.files)}
 
-    def _failure(self, code: int, said: str) -> Exception:
+    def failure(self, code: int, said: str) -> Exception:
+        """What it means that the program ended with `code`."""
         return failure(self.program, self.pod, said)
 
 
