@@ -5,7 +5,7 @@ Every package raises these; exceptions of libraries are mapped to them where the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -75,7 +75,11 @@ class Forbidden(PaudeError):
 
 
 class QuotaExceeded(Forbidden):
-    """A ResourceQuota or a LimitRange refused an object."""
+    """A ResourceQuota or a LimitRange refused an object; `fits` are settings with which it would not, if known."""
+
+    def __init__(self, what: str, *, why: str = "", hint: str = "", fits: Mapping[str, str] | None = None) -> None:
+        super().__init__(what, why=why, hint=hint)
+        self.fits = dict(fits or {})
 
 
 class AdmissionDenied(Forbidden):

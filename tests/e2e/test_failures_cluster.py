@@ -17,6 +17,7 @@ import pytest
 import failing
 from failing import Here
 from laptop import Admin, Laptop
+from paude.settings.quantity import amount
 
 pytestmark = pytest.mark.cluster
 
@@ -77,6 +78,7 @@ def test_a_storage_class_that_does_not_exist_is_said_at_once(here: Here) -> None
     assert time.monotonic() - begun < AT_ONCE_S
 
 
+FULL = ("--cpu", "4", "--memory", "8Gi", "--cpu-request", "1", "--memory-request", "1Gi")
 LESS = "hint: `paude doctor` says what is left; ask for less"
 
 
@@ -96,6 +98,27 @@ def test_a_quota_is_named_when_it_refuses_with_what_would_fit(here: Here, hard: 
         says = ("error: a quota of the namespace does not let paude", "exceeded quota: small", hint)
         here.refused(code=6, says=says)
     assert time.monotonic() - begun < AT_ONCE_S
+
+
+def test_what_a_quota_leaves_is_proposed_and_started_with_where_that_was_agreed_to(here: Here) -> None:
+    workspace = here.laptop.workspace(f"small-{secrets.token_hex(3)}")
+    where = (str(workspace), "--agent", "shell", "--detach", "-n", here.space, *FULL)
+    # Room for the gate, the proxy, and an agent of half the processors and the memory that it wants.
+    with counted(here, **{"limits.cpu": "5", "limits.memory": "6Gi", "requests.cpu": "1"}):
+        refused = here.laptop.paude("start", *where, code=6)
+        assert "what is left is enough for `paude start --cpu " in refused.stderr
+
+        begun = here.laptop.paude("start", *where, "--yes")
+        assert "starting so" in begun.stderr
+        name = str(here.laptop.records()[str(workspace)]["name"])
+        pod = json.loads(here.admin("get", "pod", f"paude-{name}-0", "-o", "json", namespace=here.space))
+        (agent,) = (one for one in pod["spec"]["containers"] if one["name"] == "agent")
+        limits = agent["resources"]["limits"]
+        assert 1 <= amount(limits["cpu"]) <= 2
+        assert 4 * 2**30 <= amount(limits["memory"]) < 6 * 2**30
+        assert amount(agent["resources"]["requests"]["cpu"]) < 1
+        assert here.laptop.inside(name, "echo ready").strip() == "ready"
+        here.laptop.paude("stop", name, "--discard")
 
 
 def test_a_limit_range_is_told_as_one(here: Here) -> None:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paude.backends.kubernetes.fitting import within_quota
+from paude.backends.kubernetes.fitting import needs, within_quota
 from paude.errors import QuotaExceeded
 from paude.settings.quantity import amount
-from paude.settings.table import Resources
+from paude.settings.table import Proxy, Resources
 
 WANTED = Resources()  # 1 CPU and 4Gi, 4 CPU and 8Gi
 
@@ -40,6 +40,13 @@ def hint(why: str) -> str:
 )  # fmt: skip
 def test_what_fits_is_proposed(why: str, flags: str) -> None:
     assert hint(why) == f"what is left is enough for `paude start {flags}`"
+
+
+def test_what_is_proposed_is_given_as_settings_and_leaves_room_for_what_is_not_counted_yet() -> None:
+    refused = QuotaExceeded("refused", why=BOTH.replace("limits.cpu=1500m", "limits.cpu=3"))
+    assert within_quota(refused, WANTED).fits["resources.limits.cpu"] == "2000m"
+    beside = within_quota(refused, WANTED, needs(Proxy())).fits
+    assert beside["resources.limits.cpu"] == "1000m"
 
 
 def test_where_nothing_is_left_nothing_is_proposed() -> None:

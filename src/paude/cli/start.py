@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ from paude.cli import options
 from paude.cli.app import in_loop, passed_on, put, say
 from paude.cli.ask import agreed
 from paude.cli.verb import Verb
-from paude.errors import UsageError
+from paude.errors import QuotaExceeded, StepFailed, UsageError
 
 if TYPE_CHECKING:
     from paude.images.project import Project
@@ -257,7 +258,11 @@ def start(
         put(_emitted(wishes, gift) if emit_yaml else _describe(wishes, gift))
         return
     wishes = replace(wishes, agreed=None, agreed_bytes=None) if yes or mount else _agreed(wishes)
-    started = in_loop(lambda: _start(wishes, gift, timeout, timings, progress))
+    try:
+        started = in_loop(lambda: _start(wishes, gift, timeout, timings, progress))
+    except StepFailed as failed:
+        less = replace(wishes, settled=_smaller(failed, workspace, flags, yes))
+        started = in_loop(lambda: _start(less, gift, timeout, timings, progress))
     say(f"{started} runs. `paude attach {started}` opens its terminal, `paude stop {started}` ends it.")
     if not detach and sys.stdin.isatty() and sys.stdout.isatty():
         from paude.cli.terminal import open_terminal
@@ -272,6 +277,20 @@ def _apart(flag: str, **others: object) -> None:
         if given:
             other = "--" + name.replace("_", "-")
             raise UsageError(f"{flag} and {other} contradict each other", hint="leave one of them out")
+
+
+def _smaller(failed: StepFailed, workspace: Path, flags: Mapping[str, object], yes: bool) -> Settled:
+    """The settings of a session that fits into the quota, agreed to. Raises what failed where not."""
+    from paude.settings import Paths, read
+
+    fits = failed.cause.fits if isinstance(failed.cause, QuotaExceeded) else {}
+    if not fits or failed.leftovers or not (yes or sys.stdin.isatty()):
+        raise failed
+    if yes:
+        say(f"{failed}\n{failed.hint}: starting so")
+    elif not agreed(UsageError(failed.what, why=f"{failed.why}\n{failed.hint}"), "Start so?"):
+        raise failed
+    return read(Paths.from_environment(), workspace, {**flags, **fits})
 
 
 def _agree_to_settings(settled: Settled, workspace: Path, yes: bool) -> Project:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from paude.errors import QuotaExceeded
 from paude.settings.quantity import PATTERN, amount
-from paude.settings.table import Resources
+from paude.settings.table import Proxy, Resources
 
 SMALL = "--cpu-request 250m --memory-request 1Gi"
 """What an agent can work with, where nobody knows how much is free."""
@@ -19,8 +19,11 @@ _NAMES = {"cpu": "requests.cpu", "memory": "requests.memory"}
 _STEP = {"cpu": 50, "memory": 64 * 1024**2}
 
 
-def within_quota(refused: QuotaExceeded, wanted: Resources) -> QuotaExceeded:
-    """The same refusal, with the flags of a session that fits, or with the word that none does."""
+def within_quota(refused: QuotaExceeded, wanted: Resources, beside: Mapping[str, str] | None = None) -> QuotaExceeded:
+    """The same refusal, with the flags of a session that fits, or with the word that none does.
+
+    `beside` is what else will be asked for and is not counted yet, by the quota's names (`limits.cpu`).
+    """
     over = dict(_over(refused.why or ""))
     own = {"requests": wanted.requests, "limits": wanted.limits}
     fitting: dict[str, int] = {}
@@ -28,7 +31,8 @@ def within_quota(refused: QuotaExceeded, wanted: Resources) -> QuotaExceeded:
         kind, _, of = name.partition(".")
         if kind not in own or of not in _STEP:
             return refused
-        fitting[name] = (_whole(name, getattr(own[kind], of)) - over[name]) // _STEP[of] * _STEP[of]
+        left = _whole(name, getattr(own[kind], of)) - over[name] - _whole(name, (beside or {}).get(name, "0"))
+        fitting[name] = left // _STEP[of] * _STEP[of]
     if not fitting:
         return refused
     if min(fitting.values()) <= 0:
@@ -39,7 +43,15 @@ def within_quota(refused: QuotaExceeded, wanted: Resources) -> QuotaExceeded:
         if limit is not None and fitting.get(request, _whole(request, getattr(wanted.requests, of))) > limit:
             fitting[request] = limit
     flags = " ".join(f"{_flag(name)} {_words(name, value)}" for name, value in sorted(fitting.items()))
-    return QuotaExceeded(refused.what, why=refused.why, hint=f"what is left is enough for `paude start {flags}`")
+    fits = {f"resources.{name}": _words(name, value) for name, value in fitting.items()}
+    hint = f"what is left is enough for `paude start {flags}`"
+    return QuotaExceeded(refused.what, why=refused.why, hint=hint, fits=fits)
+
+
+def needs(settings: Proxy) -> dict[str, str]:
+    """What a proxy counts for, by the quota's names."""
+    parts = {"requests": settings.requests, "limits": settings.limits}
+    return {f"{kind}.{of}": getattr(part, of) for kind, part in parts.items() for of in _STEP}
 
 
 def _over(message: str) -> Iterator[tuple[str, int]]:

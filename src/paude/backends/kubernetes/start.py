@@ -313,13 +313,26 @@ class Start:
         spec = self._pod_spec(gate, image, address, access, anchor)
         cluster = anchor.cluster
         obj = manifests.stateful_set(spec, anchor.object)
-        async with self._durable(cluster, obj, undo=self._take_back_pod(cluster)):
+        async with self._durable(cluster, obj, undo=self._take_back_pod(cluster)) as made:
             await pods.replace_broken(cluster, self._request.identity.name, spec.gate_image, spec.agent_image)
             try:
                 uid = await pods.until(cluster, self._request.identity.name, _has_node)
             except QuotaExceeded as exc:
-                raise fitting.within_quota(exc, self._request.settings.resources) from exc
+                raise await self._fitting(exc, made, cluster) from exc
             yield Pod(cluster, pods.pod_name(self._request.identity.name), uid)
+
+    async def _fitting(self, refused: QuotaExceeded, made: Object, cluster: Cluster) -> QuotaExceeded:
+        """The refusal with what would fit beside the proxy.
+
+        Its pod is surely counted in the refusal only when it is older; room for one too many is better than none.
+        """
+        settings = self._request.settings
+        beside = fitting.needs(settings.proxy) if self._request.walled else {}
+        since = made["metadata"]["creationTimestamp"]
+        for pod in (one["metadata"] for one in await cluster.list("Pod", f"{policies.ALLOWLIST}={self._proxy}")):
+            if pod["creationTimestamp"] < since and "deletionTimestamp" not in pod:
+                beside = {}
+        return fitting.within_quota(refused, settings.resources, beside)
 
     def _pod_spec(
         self, gate: Pushed, image: Pushed, address: str | None, access: PullAccess, anchor: Anchor
