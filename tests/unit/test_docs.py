@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import typed
 from commands import commands_in, parsed
 from paude import errors
 from paude.backends.kubernetes.renew import Renew
@@ -127,6 +128,23 @@ def test_there_are_as_many_groups_of_bad_input_as_are_said_to_be() -> None:
 def test_each_group_of_bad_input_has_its_tests(group: str, shown: str) -> None:
     assert all(path.startswith("tests/") for path in _named(shown))
     assert _named(shown), group
+
+
+def test_every_command_of_the_documents_is_typed_by_a_test_or_it_is_said_why_not() -> None:
+    found = list(typed.blocks())
+    assert len(found) > 40
+    sections = {**typed.NAMES_OF_OTHERS, **typed.TYPED}
+    assert [one for one in found if one[:2] not in sections and one[2] not in typed.LEFT_OUT] == []
+    assert set(sections) - {one[:2] for one in found} == set()
+    assert set(typed.LEFT_OUT) - {line for *_, line in found} == set()
+    assert all(
+        _named(why)
+        for why in (
+            *typed.LEFT_OUT.values(),
+            *typed.NAMES_OF_OTHERS.values(),
+            *(f"`{by}`" for by in typed.TYPED.values()),
+        )
+    )
 
 
 def test_the_readme_names_the_two_commands() -> None:
