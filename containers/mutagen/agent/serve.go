@@ -123,6 +123,9 @@ func (s *server) openAs(request *remote.InitializeSynchronizationRequest, logger
 	if err != nil {
 		return err
 	}
+	if s.filled != nil {
+		adoptFor(request)
+	}
 	s.endpoint, err = local.NewEndpoint(logger, root, request.Session, request.Version, request.Configuration, request.Alpha)
 	return err
 }

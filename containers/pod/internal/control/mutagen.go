@@ -29,7 +29,7 @@ func execMutagen() int {
 			say.Line("the gate does not answer: %v", err)
 			return exitFailed
 		}
-		environment = append(environment, fmt.Sprintf("PAUDE_FILLED=%d", answer))
+		environment = append(environment, fmt.Sprintf("PAUDE_FILLED=%d", answer), "PAUDE_UNPACKED="+paths.Unpacked)
 	}
 	if err := os.MkdirAll(paths.MutagenData, 0o770); err != nil {
 		say.Line("%v", err)

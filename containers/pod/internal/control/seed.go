@@ -1,7 +1,9 @@
 package control
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -61,5 +63,12 @@ func fill(broken bool) (seed.Count, error) {
 			return seed.Count{}, err
 		}
 	}
-	return seed.Extract(os.Stdin, paths.Workspace)
+	list, err := os.OpenFile(paths.Unpacked, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o664)
+	if err != nil {
+		return seed.Count{}, err
+	}
+	defer list.Close()
+	out := bufio.NewWriter(list)
+	count, err := seed.Extract(os.Stdin, paths.Workspace, out)
+	return count, errors.Join(err, out.Flush())
 }

@@ -189,6 +189,7 @@ func (s *State) Seeded() error {
 		return err
 	}
 	_ = mark.Remove(paths.Seeding)
+	_ = os.Remove(paths.Unpacked)
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.seeded = true

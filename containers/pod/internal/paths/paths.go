@@ -17,6 +17,7 @@ const (
 	Sentinel       = GateData + "/session"
 	Seeded         = GateData + "/seeded"
 	Seeding        = GateData + "/seeding"
+	Unpacked       = GateData + "/unpacked"
 	Released       = GateData + "/released"
 	ImageReadyMark = GateData + "/image-ready"
 	SyncOwner      = GateData + "/sync-owner"

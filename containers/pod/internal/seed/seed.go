@@ -27,15 +27,16 @@ const (
 )
 
 // Extract writes the regular files, directories and symbolic links of a tar stream, plain or packed by zstd, below root, which
-// nobody else may write meanwhile. It refuses names that lead out of root and every other kind of entry.
-func Extract(stream io.Reader, root string) (Count, error) {
+// nobody else may write meanwhile. It refuses names that lead out of root and every other kind of entry. What it has written
+// it notes in list, a record for each file.
+func Extract(stream io.Reader, root string, list io.Writer) (Count, error) {
 	archive, done, err := plain(bufio.NewReaderSize(stream, readAhead))
 	if err != nil {
 		return Count{}, err
 	}
 	defer done()
 	tree := newTree(root)
-	workers := newWorkers(writers)
+	workers := newWorkers(writers, &listing{to: list})
 	count, err := readAll(tar.NewReader(archive), tree, workers)
 	if err == nil {
 		_, err = io.Copy(io.Discard, archive) // the sum of what was packed is at its end
@@ -101,20 +102,20 @@ func one(archive *tar.Reader, header *tar.Header, tree *tree, workers *workers) 
 		_ = os.Remove(path)
 		return os.Symlink(header.Linkname, path)
 	case tar.TypeReg:
-		return regular(archive, header, path, workers)
+		return regular(archive, header, job{filepath.Clean(header.Name), path, mode(header), header.ModTime, nil}, workers)
 	}
 	return fmt.Errorf("entries of type %q are not taken", header.Typeflag)
 }
 
-func regular(archive *tar.Reader, header *tar.Header, path string, workers *workers) error {
+func regular(archive *tar.Reader, header *tar.Header, one job, workers *workers) error {
 	if header.Size > small {
-		return writeFile(path, mode(header), header.ModTime, archive)
+		return workers.list.writeFile(one, archive)
 	}
-	content := make([]byte, header.Size)
-	if _, err := io.ReadFull(archive, content); err != nil {
+	one.content = make([]byte, header.Size)
+	if _, err := io.ReadFull(archive, one.content); err != nil {
 		return err
 	}
-	return workers.write(path, mode(header), header.ModTime, content)
+	return workers.write(one)
 }
 
 // Only the executable bit travels; the rest is the umask's.

@@ -3,9 +3,13 @@ package seed
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha1"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,13 +40,23 @@ func stream(t testing.TB, entries ...tar.Header) *bytes.Buffer {
 
 func TestFilesComeWithTimeAndExecutableBit(t *testing.T) {
 	root := t.TempDir()
+	var list bytes.Buffer
 	count, err := Extract(stream(t,
 		tar.Header{Name: "deep/er/run", Typeflag: tar.TypeReg, Mode: 0o700, Size: 3},
 		tar.Header{Name: "big", Typeflag: tar.TypeReg, Mode: 0o600, Size: small + 1},
 		tar.Header{Name: "empty", Typeflag: tar.TypeDir, Mode: 0o755},
-		tar.Header{Name: "link", Typeflag: tar.TypeSymlink, Linkname: "deep/er/run"}), root)
+		tar.Header{Name: "link", Typeflag: tar.TypeSymlink, Linkname: "deep/er/run"}), root, &list)
 	if err != nil || count != (Count{2, small + 4}) {
 		t.Fatalf("%+v, %v", count, err)
+	}
+	for name, size := range map[string]int{"deep/er/run": 3, "big": small + 1} {
+		sum := sha1.Sum(bytes.Repeat([]byte("x"), size))
+		info, _ := os.Stat(filepath.Join(root, name))
+		facts := info.Sys().(*syscall.Stat_t)
+		noted := fmt.Sprintf("%d %d %d %d %x %s\x00", facts.Ino, facts.Mode, stamp.UnixNano(), size, sum, name)
+		if !strings.Contains("\x00"+list.String(), "\x00"+noted) {
+			t.Errorf("%q is not in %q", noted, list.String())
+		}
 	}
 	run, _ := os.Stat(filepath.Join(root, "link"))
 	big, _ := os.Stat(filepath.Join(root, "big"))
@@ -63,7 +77,7 @@ func TestNothingIsWrittenOutside(t *testing.T) {
 	} {
 		root := filepath.Join(above, "root")
 		_ = os.Mkdir(root, 0o755)
-		if _, err := Extract(stream(t, header), root); err == nil {
+		if _, err := Extract(stream(t, header), root, io.Discard); err == nil {
 			t.Errorf("%s was taken", name)
 		}
 		if _, err := os.Lstat(filepath.Join(above, "x")); err == nil {
@@ -78,7 +92,7 @@ func TestALinkIsNeverFollowed(t *testing.T) {
 	_ = os.Mkdir(root, 0o755)
 	_, err := Extract(stream(t,
 		tar.Header{Name: "out", Typeflag: tar.TypeSymlink, Linkname: ".."},
-		tar.Header{Name: "out/x", Typeflag: tar.TypeReg, Size: 1}), root)
+		tar.Header{Name: "out/x", Typeflag: tar.TypeReg, Size: 1}), root, io.Discard)
 	if _, outside := os.Lstat(filepath.Join(above, "x")); outside == nil {
 		t.Fatalf("written through the link (%v)", err)
 	}
@@ -90,7 +104,7 @@ func TestAnEarlierStreamGivesWay(t *testing.T) {
 	_ = os.WriteFile(filepath.Join(root, "b"), []byte("old"), 0o644)
 	if _, err := Extract(stream(t,
 		tar.Header{Name: "a", Typeflag: tar.TypeReg, Size: 1},
-		tar.Header{Name: "b/c", Typeflag: tar.TypeReg, Size: 1}), root); err != nil {
+		tar.Header{Name: "b/c", Typeflag: tar.TypeReg, Size: 1}), root, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -104,7 +118,7 @@ func BenchmarkTenThousandFiles(b *testing.B) {
 	text := stream(b, entries...).Bytes()
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		if _, err := Extract(bytes.NewReader(text), b.TempDir()); err != nil {
+		if _, err := Extract(bytes.NewReader(text), b.TempDir(), io.Discard); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -127,7 +141,7 @@ func packed(t testing.TB, text []byte) []byte {
 func TestAPackedStreamIsUnpacked(t *testing.T) {
 	text := packed(t, stream(t, tar.Header{Name: "a", Typeflag: tar.TypeReg, Size: 7}).Bytes())
 	root := t.TempDir()
-	count, err := Extract(bytes.NewReader(text), root)
+	count, err := Extract(bytes.NewReader(text), root, io.Discard)
 	if info, missing := os.Stat(filepath.Join(root, "a")); err != nil || missing != nil || info.Size() != 7 || count.Bytes != 7 {
 		t.Fatalf("%+v, %v, %v", count, err, missing)
 	}
@@ -136,7 +150,7 @@ func TestAPackedStreamIsUnpacked(t *testing.T) {
 func TestAPackedStreamThatBreaksOffIsNone(t *testing.T) {
 	text := packed(t, stream(t, tar.Header{Name: "a", Typeflag: tar.TypeReg, Size: 7}).Bytes())
 	for _, missing := range []int{1, 4, 5, len(text) - 5} {
-		if _, err := Extract(bytes.NewReader(text[:len(text)-missing]), t.TempDir()); err == nil {
+		if _, err := Extract(bytes.NewReader(text[:len(text)-missing]), t.TempDir(), io.Discard); err == nil {
 			t.Errorf("%d bytes are missing at the end, and it was taken", missing)
 		}
 	}

@@ -1,6 +1,7 @@
 package seed
 
 import (
+	"crypto/sha1"
 	"io"
 	"os"
 	"sync"
@@ -11,22 +12,24 @@ import (
 )
 
 type job struct {
+	name    string // in the workspace
 	path    string
 	mode    uint32
 	changed time.Time
-	content []byte
+	content []byte // of a small file
 }
 
 // workers write small files side by side: on network volumes each file costs round trips, not bandwidth.
 type workers struct {
 	jobs   chan job
+	list   *listing
 	all    sync.WaitGroup
 	mutex  sync.Mutex
 	failed error
 }
 
-func newWorkers(number int) *workers {
-	w := &workers{jobs: make(chan job, number)}
+func newWorkers(number int, list *listing) *workers {
+	w := &workers{jobs: make(chan job, number), list: list}
 	for range number {
 		w.all.Add(1)
 		go w.work()
@@ -37,7 +40,7 @@ func newWorkers(number int) *workers {
 func (w *workers) work() {
 	defer w.all.Done()
 	for one := range w.jobs {
-		if err := writeSmall(one); err != nil {
+		if err := w.list.writeSmall(one); err != nil {
 			w.fail(err)
 		}
 	}
@@ -52,8 +55,8 @@ func (w *workers) fail(err error) {
 }
 
 // write hands a file over, and gives the error that an earlier one met.
-func (w *workers) write(path string, mode uint32, changed time.Time, content []byte) error {
-	w.jobs <- job{path, mode, changed, content}
+func (w *workers) write(one job) error {
+	w.jobs <- one
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	return w.failed
@@ -65,21 +68,25 @@ func (w *workers) finish() error {
 	return w.failed
 }
 
-func writeFile(path string, mode uint32, changed time.Time, content io.Reader) error {
-	descriptor, err := create(path, mode)
+func (l *listing) writeFile(one job, content io.Reader) error {
+	descriptor, err := create(one.path, one.mode)
 	if err != nil {
 		return err
 	}
-	file := os.NewFile(uintptr(descriptor), path)
+	file := os.NewFile(uintptr(descriptor), one.path)
 	defer file.Close()
-	if _, err = io.Copy(file, content); err != nil {
+	sum := sha1.New()
+	if _, err = io.Copy(io.MultiWriter(file, sum), content); err != nil {
 		return err
 	}
-	return setTimes(descriptor, changed)
+	if err = setTimes(descriptor, one.changed); err != nil {
+		return err
+	}
+	return l.add(one.name, descriptor, sum.Sum(nil))
 }
 
 // writeSmall is for files whose content costs less than what Go does around a file of its own.
-func writeSmall(one job) error {
+func (l *listing) writeSmall(one job) error {
 	descriptor, err := create(one.path, one.mode)
 	if err != nil {
 		return err
@@ -92,7 +99,11 @@ func writeSmall(one job) error {
 		}
 		left = left[max(written, 0):]
 	}
-	return setTimes(descriptor, one.changed)
+	if err = setTimes(descriptor, one.changed); err != nil {
+		return err
+	}
+	sum := sha1.Sum(one.content)
+	return l.add(one.name, descriptor, sum[:])
 }
 
 // setTimes sets both times of an open file (utimensat(2) without a path).
