@@ -25,7 +25,8 @@ class Relay:
     new connections too, until `lighten`. `delay` seconds are added to each chunk,
     each way; `rate` bytes a second are all that leave the near side, over all connections together. `dials` counts
     the connections accepted, `dial_times` says when, `moved` counts bytes, `turns` how often a connection's far side
-    answered: the most of one connection is how many round trips were made one after the other.
+    answered: the most of one connection is how many round trips were made one after the other. `trips` is the same
+    over all connections: each chunk carries how many were made before it was sent, as a logical clock does.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
@@ -37,6 +38,8 @@ class Relay:
         self.dial_times: list[float] = []
         self.moved = 0
         self.turns: list[int] = []
+        self.trips = 0
+        self._arrived = 0
         self.dialled = anyio.Event()
         self._up = True
         self._flowing = anyio.Event()
@@ -143,6 +146,7 @@ class Relay:
         with suppress(*_GONE):
             while True:
                 data = await source.receive(_CHUNK if up and self.rate else 65536)
+                made = self.trips if up else self._arrived + 1
                 if self.delay:
                     await anyio.sleep(self.delay)
                 if up and self.rate:
@@ -153,10 +157,17 @@ class Relay:
                     continue
                 await sink.send(data)
                 turn.take(up)
+                self._count(made, up)
                 self.moved += len(data)
         if source in self._forgotten and not up:
             await anyio.sleep_forever()
         tasks.cancel_scope.cancel()
+
+    def _count(self, made: int, up: bool) -> None:
+        if up:
+            self._arrived = max(self._arrived, made)
+        else:
+            self.trips = max(self.trips, made)
 
     async def _throttle(self, size: int) -> None:
         if self.rate:  # it may have been lifted while others were sent

@@ -237,5 +237,6 @@ class Laptop:
 
     async def release_agent(self, gate: Gate) -> None:
         """Let the agent run: the fence is clean, the tree is there. Returns when its terminal can be reached."""
-        await gate.release()
-        await gate.await_agent()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(gate.await_agent)  # beside it, for each is round trips
+            await gate.release()

@@ -49,7 +49,7 @@ def way() -> Iterator[Way]:
         yield Way(portal, carrier)
 
 
-def kubeconfig_through(way: Way, kubeconfig: str, target: Path) -> Path:
+def kubeconfig_through(way: Way | Relay, kubeconfig: str, target: Path) -> Path:
     """The kubeconfig with the relay's address instead of the API server's."""
     text = Path(kubeconfig).read_text()
     assert f":{API[1]}" in text
