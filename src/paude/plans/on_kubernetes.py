@@ -95,12 +95,14 @@ class OnKubernetes:
 
     @asynccontextmanager
     async def pinned(self, record: Record, paths: Paths) -> AsyncIterator[Dialer]:
-        """By way of the API server."""
-        from paude.backends.kubernetes.recorded import connected
+        """By way of the API server; the libraries for its requests are not loaded."""
+        from paude.backends.kubernetes.kubeconfig import pinned
+        from paude.backends.kubernetes.login import Login
         from paude.backends.kubernetes.tunnels import pinned_to
 
-        async with connected(record, paths) as cluster:
-            yield pinned_to(cluster, record.pod)
+        login = Login(pinned(record), paths)
+        await login.access()  # without one there is nothing to wait for
+        yield pinned_to(login, record.pod)
 
     async def still_there(self, record: Record, paths: Paths) -> bool:
         """Its anchor tells."""
