@@ -65,7 +65,8 @@ class Game:
             kill([self.daemon])  # where its keeper was killed last
 
     async def play(self, operations: int, each: int = ROUND) -> None:
-        for done in range(0, operations, each):
+        """At least so many operations that changed something, `each` between two looks whether all is well."""
+        while self.done < operations:
             bad = self.deal() if self.rng.random() < 0.9 else None
             moment = self.rng.randrange(each)
             for number in range(each):
@@ -75,9 +76,14 @@ class Game:
                     self.log.append(f"! {bad.__name__}")
                     self.luck[bad.__name__] += 1
                     await bad()
-            await self.settle(f"after {done + each} operations")
+            await self.settle(f"after {self.done} operations")
             if TOLD:
-                print(f"{done + each} operations, {self.conflicts} conflicts, {dict(self.luck)}", flush=True)  # noqa: T201
+                print(f"{self.done} operations, {self.conflicts} conflicts, {dict(self.luck)}", flush=True)  # noqa: T201
+
+    @property
+    def done(self) -> int:
+        """The operations of both users that changed something."""
+        return sum(user.done for user in self.users)
 
     def one(self, user: User | None = None) -> None:
         user = user or self.rng.choice(self.users)
@@ -276,5 +282,5 @@ async def test_no_content_is_lost_in_the_long_run(tmp_path: Path, seed: int) -> 
         together = int(os.environ.get("PAUDE_MODEL_TOGETHER", "48"))
         await one.play(int(os.environ.get("PAUDE_MODEL_OPERATIONS", "2500")), each=together)
         assert one.luck.keys() == {kind.__name__ for kind in one.kinds_of_luck}
-        done, users = sum(user.done for user in one.users), [user.done for user in one.users]
-        print(f"seed {seed}: {done} operations {users}, {one.conflicts} conflicts, {dict(one.luck)}")  # noqa: T201
+        by = [user.done for user in one.users]
+        print(f"seed {seed}: {one.done} operations {by}, {one.conflicts} conflicts, {dict(one.luck)}")  # noqa: T201
