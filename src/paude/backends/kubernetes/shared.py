@@ -41,7 +41,7 @@ async def find(cluster: Cluster, name: str) -> Shared:
     if secret is None or ownership.session_uid(secret) != uid:
         raise NotFound(
             f"the cluster has no keys for session {name}",
-            why="it is stopped, or an older paude started it",
+            why="an older paude started or stopped it",
             hint="`paude start`, where it was started, puts them there",
         )
     files = {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
