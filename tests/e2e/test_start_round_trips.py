@@ -25,8 +25,8 @@ from relay import Relay, relay
 pytestmark = pytest.mark.cluster
 
 RTT_S = 0.08
-# What was seen, and a few more: a pod that comes up slowly is dialled more than once.
-MOST = 45
+# Seen: 43 and 45. A pod that comes up slowly is dialled more than once, and each time costs two or three.
+MOST = 50
 
 
 def counting(link: Relay, events: list[StepEvent]) -> Callable[[Plan], AbstractContextManager[Emit]]:
