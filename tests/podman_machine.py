@@ -66,7 +66,7 @@ def build_images(env: Mapping[str, str]) -> list[str]:
 def things(name: str = "paude-") -> set[str]:
     """Every container, volume, network and secret whose name holds `name`."""
     lists = {
-        "container": ("ps", "--all", "--format", "{{.Names}}"),
+        "container": ("ps", "--all", "--external", "--format", "{{.Names}}"),
         "volume": ("volume", "ls", "--format", "{{.Name}}"),
         "network": ("network", "ls", "--format", "{{.Name}}"),
         "secret": ("secret", "ls", "--format", "{{.Name}}"),

@@ -7,16 +7,20 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from laptop import Laptop
+from paude.backends.podman import ownership
 from paude.backends.podman.engine import Engine
+from paude.backends.podman.stop import Stop
 from paude.plans.perform import start_plan
 from paude.plans.request import Gift, Wishes, prepare
+from paude.sessions import records
+from paude.sessions.records import Record
 from paude.settings import Paths, read
 from podman_machine import BASE, available, machine, podman, things
 from waiting import eventually
@@ -182,6 +186,33 @@ async def test_a_container_whose_creation_was_cut_off_goes_with_its_processes(tm
         for monitor in processes(f"conmon.*-n {name}"):
             for pid in [*children_of(monitor, "runc"), monitor]:
                 os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.anyio
+async def test_what_only_the_storage_knows_of_a_killed_podman_is_the_sessions_and_goes_with_it(tmp_path: Path) -> None:
+    session = f"kill-{tmp_path.name.replace('_', '-')[:30].strip('-')}"
+    name = f"paude-{session}-gate"
+    begin = ("podman", "run", "--detach", "--network=none", f"--name={name}", BASE, "sleep", "inf")
+    engine = Engine()
+    for moment in range(400):  # one of ten is just after the storage was told, and before podman's own list was
+        begun_and_killed(begin, 0.05 + moment % 40 * 0.005)
+        if [one["State"] for one in await ownership.containers_of(engine, session, "0" * 16)] == ["storage"]:
+            break
+        await engine.remove_containers([name])
+    else:
+        raise AssertionError("podman was never killed at that moment")
+    record = Record(session, "0" * 16, "podman", "/w", "shell", records.now())
+    await Stop(record, Paths(*[tmp_path] * 4)).delete_containers(engine)
+    assert things(name) == set()
+
+
+def begun_and_killed(words: Sequence[str], after_s: float) -> None:
+    """A command that has no time to end well."""
+    made = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with suppress(subprocess.TimeoutExpired):
+        made.wait(after_s)
+    made.kill()
+    made.wait()
 
 
 def children_of(pid: int, name: str) -> list[int]:

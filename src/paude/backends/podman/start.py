@@ -120,8 +120,8 @@ class Start:
     async def _remains(self, podman: Engine) -> Mapping[str, Mapping[str, object]]:
         if self._request.fresh:
             return {}
-        mine = f"label={ownership.UID}={self._request.identity.uid}"
-        found = await podman.objects("ps", "--all", "--filter", mine, doing="look for the session's containers")
+        identity = self._request.identity
+        found = await ownership.containers_of(podman, identity.name, identity.uid)
         return {str(name): one for one in found for name in one.get("Names") or ()}
 
     @asynccontextmanager

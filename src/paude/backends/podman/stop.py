@@ -31,7 +31,7 @@ class Stop:
 
     async def delete_containers(self, podman: Engine) -> None:
         """End the agent, with a short grace, and everything around it."""
-        mine = await podman.objects("ps", "--all", "--filter", self._mine, doing="look for the session's containers")
+        mine = await ownership.containers_of(podman, self.record.name, self.record.uid)
         # Those that share a network go before the one that holds it, so that nothing outlives its wall.
         ids = {str(one.get("Id")): str((one.get("Names") or [""])[0]) for one in mine}
         held = [one for one, name in ids.items() if not name.endswith("-net")]
@@ -58,10 +58,6 @@ class Stop:
     async def _remove_volumes(self, podman: Engine, *parts: str) -> None:
         for part in parts:
             await ownership.remove_volume(podman, name_of(self.record.name, part), self.record.uid)
-
-    @property
-    def _mine(self) -> str:
-        return f"label={ownership.UID}={self.record.uid}"
 
 
 def _labels_of_secret(secret: engine.Object) -> dict[str, str]:
