@@ -12,9 +12,10 @@ from paude.backends.podman import ownership
 from paude.backends.podman.containers import name_of
 from paude.backends.podman.engine import Engine, connect
 from paude.backends.podman.start import Request, Start
+from paude.errors import NameTaken
 from paude.plans.request import Gift, Wishes, prepare
 from paude.settings import Paths, read
-from podman_machine import podman, things
+from podman_machine import BASE, podman, things
 
 pytestmark = [pytest.mark.podman, pytest.mark.anyio]
 
@@ -28,11 +29,12 @@ VOLUMES = pytest.mark.parametrize(
 def start(tmp_path: Path) -> Iterator[Start]:
     paths = Paths(*[tmp_path / one for one in ("config", "state", "run", "cache")])
     wishes = Wishes(tmp_path, read(paths, None, {"agent": "shell", "backend": "podman"}), name=NAME)
-    request = prepare(wishes, paths, Gift()).cluster
+    request = prepare(wishes, paths, Gift()).request
     assert isinstance(request, Request)
     yield Start(request, paths)
-    for volume in things(NAME):
-        podman("volume", "rm", volume.split()[1])
+    for thing in things(NAME):
+        kind, name = thing.split()
+        podman(kind, "rm", name)
 
 
 @VOLUMES
@@ -52,6 +54,15 @@ async def test_the_own_volume_of_a_start_that_is_cut_off_goes_with_it(start: Sta
             scope.cancel()
             await anyio.lowlevel.checkpoint()
     assert things(NAME) == set()
+
+
+async def test_a_container_of_another_is_left_and_all_that_is_the_starts_own_goes(start: Start) -> None:
+    engine = await connect()
+    podman("create", f"--name={name_of(NAME, 'proxy')}", BASE, "true")
+    with pytest.raises(NameTaken):
+        async with start.claim_volume(engine) as place, start.run_proxy(place, BASE):
+            pass
+    assert things(NAME) == {f"container {name_of(NAME, 'proxy')}"}
 
 
 async def cut_off_at_once(start: Start, step: str, engine: Engine) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from paude.backends.podman.containers import NEXT_PROXY, PROXY_PART, name_of
 from paude.backends.podman.engine import Engine, Object, labels_of
 from paude.errors import PaudeError
@@ -37,3 +39,18 @@ async def remove_volume(podman: Engine, name: str, uid: str) -> None:
     known = await podman.inspect("volume", name)
     if known is not None and labels_of(known).get(UID) == uid:
         await podman.run("volume", "rm", name, doing=f"remove the volume {name}")
+
+
+async def remove_secrets(podman: Engine, names: Sequence[str], uid: str) -> None:
+    """Remove those of the secrets that belong to the session of that uid."""
+    for name in names:
+        known = await podman.inspect("secret", name)
+        if known is not None and ((known.get("Spec") or {}).get("Labels") or {}).get(UID) == uid:
+            await podman.remove("secret", name)
+
+
+async def remove_container(podman: Engine, session: str, part: str, uid: str) -> None:
+    """End and remove that container of the session, if it is the session's."""
+    name = name_of(session, part)
+    mine = await containers_of(podman, session, uid)
+    await podman.remove_containers([str(one["Id"]) for one in mine if name in (one.get("Names") or ())])

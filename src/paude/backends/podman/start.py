@@ -165,7 +165,7 @@ class Start:
         """Files as podman's secrets: they go in by stdin."""
         identity = self._request.identity
         names = [secret_name(identity, part, file) for part, files in contents.items() for file in files]
-        async with self._durable(lambda: place.engine.remove("secret", *names)):
+        async with self._durable(partial(place.engine.remove, "secret", *names)):  # the uid is in their names
             if not self._request.fresh:
                 await place.engine.remove("secret", *names)
             async with anyio.create_task_group() as tasks:
@@ -245,7 +245,7 @@ class Start:
     @asynccontextmanager
     async def _container(self, place: Place, part: str, words: Sequence[str]) -> AsyncIterator[str]:
         """A container of the session that runs; the very same one is left as it is."""
-        name = self._name(part)
+        name, identity = self._name(part), self._request.identity
         spec = containers.digest(words)
         known = place.remains.get(name, {})
         same = known.get("State") == "running" and labels_of(known).get(SPEC) == spec
@@ -253,7 +253,7 @@ class Start:
         if same and await place.engine.works("exec", name, "true"):
             yield str(known["Id"])
             return
-        async with self._durable(lambda: place.engine.remove_containers([name])):
+        async with self._durable(partial(ownership.remove_container, place.engine, identity.name, part, identity.uid)):
             if known:
                 await place.engine.remove_containers([name])
             yield await run(place.engine, part, words)
@@ -263,11 +263,15 @@ class Start:
 
     @asynccontextmanager
     async def _durable(self, undo: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-        """What stays; taken back when the plan of a new session fails before it is committed."""
+        """What stays; taken back when the plan of a new session fails before it is committed.
+
+        `undo` removes what is this session's alone: when podman was cut off, or says that the name is taken, what bears
+        the name can be another's.
+        """
         try:
             yield
         except BaseException as exc:
-            if not self._request.fresh or isinstance(exc, NameTaken):
+            if not self._request.fresh:
                 raise
             error = await self._undone(undo)
             if error is not None and not isinstance(exc, PaudeError):

@@ -41,11 +41,8 @@ class Stop:
     async def delete_secrets(self, podman: Engine) -> None:
         """Keys and credentials die with the session."""
         names = await podman.run("secret", "ls", "--format", "{{.Name}}", doing="list the secrets")
-        known = [name for name in names.splitlines() if name.startswith(f"{name_of(self.record.name)}-")]
-        for name in known:
-            secret = await podman.inspect("secret", name)
-            if secret is not None and _labels_of_secret(secret).get(ownership.UID) == self.record.uid:
-                await podman.remove("secret", name)
+        of_that_name = [name for name in names.splitlines() if name.startswith(f"{name_of(self.record.name)}-")]
+        await ownership.remove_secrets(podman, of_that_name, self.record.uid)
 
     async def delete_meeting_places(self, podman: Engine) -> None:
         """The directories of the agent's permission, and of the proxy's socket."""
@@ -58,7 +55,3 @@ class Stop:
     async def _remove_volumes(self, podman: Engine, *parts: str) -> None:
         for part in parts:
             await ownership.remove_volume(podman, name_of(self.record.name, part), self.record.uid)
-
-
-def _labels_of_secret(secret: engine.Object) -> dict[str, str]:
-    return dict((secret.get("Spec") or {}).get("Labels") or {})
