@@ -20,12 +20,15 @@ TYPED = {
     ("docs/getting-started.md", "From scripts"): "tests/integration/test_podman_typed.py",
     ("docs/PODMAN.md", ""): "tests/integration/test_podman_typed.py",
     ("docs/output.md", ""): "tests/e2e/test_docs_commands.py",
+    ("docs/OPENSHIFT.md", "Daily use"): "tests/e2e/test_shown_typed.py",
+    ("docs/OPENSHIFT.md", "What is in the namespace"): "tests/e2e/test_shown_typed.py",
 }
 """The sections whose lines a test types, but for those left out."""
 NAMES_OF_OTHERS = {
-    ("docs/OPENSHIFT.md", "One-time set-up"): "`tests/e2e/test_shown_setup.py`, `tests/e2e/test_shown_openshift.py`",
-    ("docs/OPENSHIFT.md", "Daily use"): "`tests/e2e/test_shown_openshift.py`, `tests/e2e/test_shown_verbs.py`",
-    ("docs/OPENSHIFT.md", "What is in the namespace"): "`tests/unit/test_kubernetes_manifests.py`",
+    (
+        "docs/OPENSHIFT.md",
+        "One-time set-up",
+    ): "`tests/e2e/test_shown_typed.py` (`paude setup`), `tests/e2e/test_shown_openshift.py`",
 }
 """Sections with names of another's cluster, and the tests of the same flows with names of their own."""
 LEFT_OUT = {

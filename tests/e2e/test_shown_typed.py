@@ -1,0 +1,52 @@
+"""What docs/OPENSHIFT.md says, typed as written, by a user with `edit` in a namespace that behaves like OpenShift's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import typed
+from laptop import Admin, Laptop
+
+pytestmark = pytest.mark.cluster
+
+SPACE = "shift"
+HERE = {"crc": "shift", "paude-me": SPACE}  # names of the document's cluster and namespace, and those of the tests'
+
+
+def here(line: str) -> str:
+    """The line with the names of this cluster; what is left to answer is taken as proposed."""
+    words = " ".join(HERE.get(word, word) for word in line.split(" "))
+    return f"{words} --yes" if words.startswith("paude setup") else words
+
+
+def test_set_up_and_a_day_of_work_as_they_are_written(laptop: Laptop, kubectl: Admin, tmp_path: Path) -> None:
+    where = laptop.home / "src/my-project"
+    where.mkdir(parents=True)
+    (where / "README").write_text("hello\n")
+    kept = {key: value for key, value in laptop.env.items() if not key.startswith(("PAUDE_REGISTRY", "PAUDE_BACKEND"))}
+    laptop.env = {**kept, "PAUDE_AGENT": "shell", "XDG_CONFIG_HOME": str(tmp_path)}
+    typed.types(laptop, "kubectl config use-context shift", where)
+
+    for line in typed.lines("docs/OPENSHIFT.md", "One-time set-up"):
+        if line.startswith("paude setup"):
+            done = typed.types(laptop, here(line), where)
+            assert done.returncode == 0, f"{line}: {done.stderr}"
+    settings = json.loads((tmp_path / "paude/config.json").read_text())
+    assert settings["namespace"] == SPACE
+
+    *day, end = typed.lines("docs/OPENSHIFT.md", "Daily use")
+    assert end == "paude stop"
+    for line in day:
+        done = typed.types(laptop, here(line), where)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+    (name,) = (str(record["name"]) for record in laptop.records().values())
+    (look,) = typed.lines("docs/OPENSHIFT.md", "What is in the namespace")
+    shown = typed.types(laptop, f"{look} -n {SPACE}", where)
+    assert shown.returncode == 0, shown.stderr
+    assert f"paude-{name}" in shown.stdout
+    done = typed.types(laptop, end, where)
+    assert done.returncode == 0, done.stderr
+    assert kubectl.names("-l", f"paude.io/session={name}", namespace=SPACE) == set()
