@@ -56,6 +56,17 @@ def paude(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.parametrize("words", [("config", "schema"), ("--help",), ("--version",)], ids=" ".join)
+def test_a_reader_who_has_gone_is_no_error(home: Path, words: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as nobody:
+        done = subprocess.run(
+            [sys.executable, "-m", "paude", *words], env=environment(home), stdout=nobody, stderr=subprocess.PIPE
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def python(home: Path, program: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -6,6 +6,8 @@ Importing this must stay cheap (`paude --help` ≤ 0.12 s): verbs import what th
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,19 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from paude import __version__
-from paude.cli.loop import fail, framed, in_loop, put, say
+from paude.cli.loop import fail, framed, in_loop, nobody_reads, put, say
 
 __all__ = ["HEADINGS", "VERBS", "app", "fail", "in_loop", "passed_on", "put", "run", "say"]
+
+
+@contextmanager
+def _no_reader_no_error() -> Iterator[None]:
+    """The parser would end with 1 where nobody reads the output any more."""
+    try:
+        yield
+    except BrokenPipeError:
+        nobody_reads()
+        raise typer.Exit from None
 
 
 class Verbs(TyperGroup):
@@ -35,6 +47,16 @@ class Verbs(TyperGroup):
         import_module(f"paude.cli.{VERBS[cmd_name][0]}").register(single)
         command = get_command(single)
         return getattr(command, "commands", {}).get(cmd_name, command)
+
+    def make_context(self, *words: Any, **more: Any) -> Any:
+        """Read the words, and print what some of them ask for."""
+        with _no_reader_no_error():
+            return super().make_context(*words, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb."""
+        with _no_reader_no_error():
+            return super().invoke(ctx)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The options, without typer's own two for completion: `paude completion` is the one way."""

@@ -26,9 +26,13 @@ def framed(verb: Callable[[], object]) -> None:
     except PaudeError as error:
         fail(error)
     except BrokenPipeError:
-        # The reader of our output has gone (`paude sessions | head`): not an error worth words.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        nobody_reads()
         sys.exit(0)
+
+
+def nobody_reads() -> None:
+    """The reader of the output has gone (`paude sessions | head`): what is left of it goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stand_somewhere() -> None:
