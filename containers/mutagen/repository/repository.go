@@ -20,6 +20,9 @@ const (
 	patience = 5 * time.Second
 	pause    = 20 * time.Millisecond
 	rounds   = 3
+	// moment is how long after its index a git that switches may take to write what is checked out (git, builtin/checkout.c:
+	// files, index, HEAD, in this order); between the two no lock tells of it.
+	moment = 100 * time.Millisecond
 )
 
 var (
@@ -112,14 +115,28 @@ func (r *Repository) settle(ctx context.Context, end time.Time) {
 	}
 }
 
-// busy says that there is a lock, and another than the one that was waited for in vain.
+// busy says that a git is at work: there is a lock, and another than the one that was waited for in vain, or the index is
+// new.
 func (r *Repository) busy() bool {
 	found := r.lock()
 	if found != nil && r.stale != nil && os.SameFile(found, r.stale) && found.ModTime().Equal(r.stale.ModTime()) {
-		return false
+		return r.indexIsNew()
 	}
 	r.stale = nil
-	return found != nil
+	return found != nil || r.indexIsNew()
+}
+
+func (r *Repository) indexIsNew() bool {
+	private, _ := r.directories()
+	if private == "" {
+		return false
+	}
+	found, err := os.Lstat(filepath.Join(private, "index"))
+	if err != nil {
+		return false
+	}
+	age := time.Since(found.ModTime())
+	return age >= 0 && age < moment
 }
 
 func (r *Repository) lock() os.FileInfo {

@@ -115,6 +115,26 @@ func TestFilesAreNotLookedAtWhileGitIsAtWork(t *testing.T) {
 	repository.Between(ctx, func() {}) // and a scan that is given up does not wait
 }
 
+func TestASwitchWhoseHeadIsStillToComeIsNotOver(t *testing.T) {
+	root := made(t)
+	repository := Repository{Root: root}
+	index := filepath.Join(root, ".git", "index")
+	now := time.Now()
+	if err := os.Chtimes(index, now, now); err != nil { // as git has just put it in its place
+		t.Fatal(err)
+	}
+	switched := make(chan struct{})
+	time.AfterFunc(moment/4, func() {
+		git(t, root, "symbolic-ref", "HEAD", "refs/heads/other")
+		close(switched)
+	})
+	head := repository.Between(context.Background(), func() {})
+	<-switched
+	if head.Ref != "refs/heads/other" {
+		t.Errorf("%+v", head)
+	}
+}
+
 func TestALockThatStaysIsWaitedForOnceAndTold(t *testing.T) {
 	root := made(t)
 	lock := filepath.Join(root, ".git", "index.lock")
