@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,8 @@ def test_set_up_and_a_day_of_work_as_they_are_written(laptop: Laptop, kubectl: A
     where.mkdir(parents=True)
     (where / "README").write_text("hello\n")
     kept = {key: value for key, value in laptop.env.items() if not key.startswith(("PAUDE_REGISTRY", "PAUDE_BACKEND"))}
-    laptop.env = {**kept, "PAUDE_AGENT": "shell", "XDG_CONFIG_HOME": str(tmp_path)}
+    own = Path(shutil.copy(laptop.env["KUBECONFIG"], tmp_path / "kubeconfig"))  # the other is for everybody
+    laptop.env = {**kept, "PAUDE_AGENT": "shell", "XDG_CONFIG_HOME": str(tmp_path), "KUBECONFIG": str(own)}
     typed.types(laptop, "kubectl config use-context shift", where)
 
     for line in typed.lines("docs/OPENSHIFT.md", "One-time set-up"):
