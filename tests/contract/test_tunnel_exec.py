@@ -19,7 +19,7 @@ async def dial(peer: Kubelet, *words: str, port: int = 5000) -> ByteStream:
     async def access(again: bool) -> ApiAccess:
         return ApiAccess(peer.url, None, {"Authorization": "Bearer good"})
 
-    return await PodExec(access, "work", "relay", lambda wanted: (*words, str(wanted))).dial(port)
+    return await PodExec(access, "team", "relay", lambda wanted: (*words, str(wanted))).dial(port)
 
 
 async def read_all(stream: ByteStream) -> bytes:
@@ -39,7 +39,7 @@ async def test_bytes_of_both_directions_are_exact_and_the_words_of_the_command_a
         came = await read_all(stream)
     assert came == payload + 'a b & "100%" é 5000\n'.encode()
     asked = parse_qs(urlsplit(peer.requests[-1]).query)
-    assert urlsplit(peer.requests[-1]).path == "/api/v1/namespaces/work/pods/relay/exec"
+    assert urlsplit(peer.requests[-1]).path == "/api/v1/namespaces/team/pods/relay/exec"
     assert (asked["stdin"], asked["stdout"], asked["stderr"]) == (["true"], ["true"], ["true"])
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from laptop import Laptop
-from podman_machine import available, machine
 
 pytestmark = pytest.mark.podman
 
@@ -23,14 +21,6 @@ clusters: [{{name: it, cluster: {{server: "https://127.0.0.1:{port}"}}}}]
 users: [{{name: it, user: {{token: nothing}}}}]
 contexts: [{{name: it, context: {{cluster: it, user: it, namespace: here}}}}]
 """
-
-
-@pytest.fixture(scope="module")
-def laptop() -> Iterator[Laptop]:
-    if not available():
-        pytest.skip("needs podman and the base image")
-    with tempfile.TemporaryDirectory(prefix="pc-") as cache, machine(Path(cache)) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

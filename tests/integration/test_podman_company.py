@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from laptop import Laptop
-from podman_machine import available, machine, podman
+from podman_machine import podman
 from world import lab
 from world.client import World
 
 pytestmark = [pytest.mark.podman, pytest.mark.skipif(os.geteuid() != 0, reason="the company's network needs root")]
-
-
-@pytest.fixture(scope="module")
-def laptop() -> Iterator[Laptop]:
-    if not available():
-        pytest.skip("needs podman and the base image")
-    with tempfile.TemporaryDirectory(prefix="pc-") as cache, machine(Path(cache)) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from laptop import Laptop
-from podman_machine import available, machine, podman
+from podman_machine import podman
 
 pytestmark = pytest.mark.podman
-
-
-@pytest.fixture(scope="module")
-def laptop() -> Iterator[Laptop]:
-    if not available():
-        pytest.skip("needs podman and the base image")
-    with tempfile.TemporaryDirectory(prefix="pc-") as cache, machine(Path(cache)) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from laptop import Laptop
-from podman_machine import available, machine, podman
+from podman_machine import podman
 from waiting import eventually
 from world import zone
 from world.client import World
@@ -23,14 +21,6 @@ from world.client import World
 pytestmark = pytest.mark.podman
 
 SECRET = "stolen-words"
-
-
-@pytest.fixture(scope="module")
-def laptop() -> Iterator[Laptop]:
-    if not available():
-        pytest.skip("needs podman and the base image")
-    with tempfile.TemporaryDirectory(prefix="pc-") as cache, machine(Path(cache)) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

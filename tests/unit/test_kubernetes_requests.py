@@ -62,7 +62,7 @@ async def test_a_proxy_is_made_once_the_login_that_its_image_is_pulled_with_is_t
     source = proxies.Source("registry.test/paude-proxy:1", (), {".dockerconfigjson": b"{}"})
     with serving(answer) as url:
         async with connection(url, tmp_path) as cluster:
-            namespace = Namespace(cluster, "work", ids_assigned=False)
+            namespace = Namespace(cluster, "team", ids_assigned=False)
             await proxies.roll_out(namespace, Allowlist(("a.test",)), Company(), source)
 
     assert made[0] == "Secret"
@@ -148,7 +148,7 @@ async def test_a_proxy_that_is_deleted_while_it_is_waited_for_is_made_again(tmp_
     source = proxies.Source("registry.test/paude-proxy:1")
     with serving(answer) as url:
         async with connection(url, tmp_path) as cluster:
-            namespace = Namespace(cluster, "work", ids_assigned=False)
+            namespace = Namespace(cluster, "team", ids_assigned=False)
             await proxies.roll_out(namespace, Allowlist(("a.test",)), Company(), source)
 
     assert made.count("Deployment") == 2
@@ -160,12 +160,12 @@ async def test_finding_openshifts_registry_takes_no_right_that_is_not_asked_for(
     def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
         if "/imagestreams" in path:
             verbs.add({"GET": "get" if "/imagestreams/" in path else "list", "POST": "create"}[method])
-        return 200, {**VERSION, "items": [], "status": {"publicDockerImageRepository": "registry.test/work/x"}}
+        return 200, {**VERSION, "items": [], "status": {"publicDockerImageRepository": "registry.test/team/x"}}
 
     with serving(answer) as url:
         paths = Paths(*[tmp_path] * 4)
         async with connection(url, tmp_path) as cluster, registry.target(cluster, None, paths) as found:
-            assert found.host_and_path == "registry.test/work"
+            assert found.host_and_path == "registry.test/team"
 
     assert verbs == {"list", "create"}
     assert verbs <= set(rights.ON_OPENSHIFT[0].verbs)
@@ -180,7 +180,7 @@ async def test_what_the_namespace_publishes_is_trusted_for_the_clusters_own_regi
     def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
         return 200, {
             **VERSION,
-            "items": [{"status": {"publicDockerImageRepository": "registry.test/work/x"}}],
+            "items": [{"status": {"publicDockerImageRepository": "registry.test/team/x"}}],
             "data": {"ca.crt": published} if "kube-root-ca.crt" in path else {},
         }
 
@@ -197,7 +197,7 @@ async def test_a_registry_with_an_inner_name_only_is_reached_through_a_relay_tha
 ) -> None:
     digest, made = f"sha256:{'a' * 64}", []
     tags = [{"tag": "1", "items": [{"image": digest}, {"image": "older"}]}, {"tag": "2", "items": None}]
-    inner = "registry.inner.svc:5000/work"
+    inner = "registry.inner.svc:5000/team"
     streams = [{"metadata": {"name": "g"}, "status": {"dockerImageRepository": f"{inner}/g", "tags": tags}}]
     authorities = {"kube-root-ca.crt": {"ca.crt": "root"}, "openshift-service-ca.crt": {"service-ca.crt": "service"}}
 
@@ -211,7 +211,7 @@ async def test_a_registry_with_an_inner_name_only_is_reached_through_a_relay_tha
         async with connection(url, tmp_path) as cluster, registry.target(cluster, None, paths) as found:
             assert (found.host_and_path, found.pull_from) == (inner, None)
             assert found.way is not None
-            assert found.known == {"work/g:1": digest}
+            assert found.known == {"team/g:1": digest}
             assert await present(found.reference("g", "1"), found) == digest
             assert found.ca_file is not None
             assert found.ca_file.read_text().split() == ["root", "service"]

@@ -127,24 +127,23 @@ func (r *Repository) busy() bool {
 }
 
 func (r *Repository) indexIsNew() bool {
-	private, _ := r.directories()
-	if private == "" {
-		return false
-	}
-	found, err := os.Lstat(filepath.Join(private, "index"))
-	if err != nil {
+	found := r.facts("index")
+	if found == nil {
 		return false
 	}
 	age := time.Since(found.ModTime())
 	return age >= 0 && age < moment
 }
 
-func (r *Repository) lock() os.FileInfo {
+func (r *Repository) lock() os.FileInfo { return r.facts("index.lock") }
+
+// facts tells of a file of this tree's own git directory, nil when it is not there.
+func (r *Repository) facts(name string) os.FileInfo {
 	private, _ := r.directories()
 	if private == "" {
 		return nil
 	}
-	found, err := os.Lstat(filepath.Join(private, "index.lock"))
+	found, err := os.Lstat(filepath.Join(private, name))
 	if err != nil {
 		return nil
 	}
