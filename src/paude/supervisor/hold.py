@@ -72,6 +72,7 @@ class Road:
         async with self._turn:
             while True:
                 found = None
+                await self._backoff.apart()
                 with anyio.CancelScope() as self._attempt:
                     found = await self._tried()
                 if found is not None:

@@ -27,11 +27,13 @@ class Backoff:
         self._last = last
         self._quick = quick
         self._failures = 0
+        self._soonest = 0.0
         self._scope: anyio.CancelScope | None = None
 
     def reset(self) -> None:
         """It worked."""
         self._failures = 0
+        self._soonest = 0.0
 
     def worked(self, seconds: float) -> None:
         """It worked for so long. What breaks at once, again and again, is no reason to begin anew."""
@@ -40,7 +42,7 @@ class Backoff:
 
     def hurry(self) -> None:
         """There is a reason to try now."""
-        self._failures = 0
+        self.reset()
         if self._scope is not None:
             self._scope.cancel()
 
@@ -55,6 +57,15 @@ class Backoff:
         self._failures += 1
         with anyio.CancelScope() as self._scope:
             await anyio.sleep(seconds)
+
+    async def apart(self) -> None:
+        """Wait until `first` seconds after the last attempt that did not work, whoever made it.
+
+        For attempts that many make in turn: one may have given up while it waited, or in the midst of its attempt.
+        """
+        with anyio.CancelScope() as self._scope:
+            await anyio.sleep_until(self._soonest)
+        self._soonest = anyio.current_time() + self._first
 
 
 def limit(failures: int, first: float, last: float) -> float:
