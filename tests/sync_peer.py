@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -64,9 +64,10 @@ class Peer:
 
     async def state(self, wanted: Callable[[SyncState], bool]) -> SyncState:
         """The first state that is as wanted."""
-        async for found in session.watch(self.paths, NAME):
-            if wanted(found):
-                return found
+        async with aclosing(session.watch(self.paths, NAME)) as states:  # a child of its own: it ends with the block
+            async for found in states:
+                if wanted(found):
+                    return found
         raise AssertionError("the daemon ended")
 
 
