@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
+from paude.egress.policies import ALLOWLIST
 from paude.errors import QuotaExceeded
 from paude.settings.quantity import PATTERN, amount
-from paude.settings.table import Proxy, Resources
+from paude.settings.table import Resources
+
+Object = Mapping[str, Any]
 
 SMALL = "--cpu-request 250m --memory-request 1Gi"
 """What an agent can work with, where nobody knows how much is free."""
@@ -17,24 +22,32 @@ _EXCEEDED = re.compile(r"requested: (?P<requested>\S+), used: (?P<used>\S+), lim
 _NAMES = {"cpu": "requests.cpu", "memory": "requests.memory"}
 # Thousandths of a processor, and bytes.
 _STEP = {"cpu": 50, "memory": 64 * 1024**2}
+# More than any quota gives: an amount that is written in another way than these here are.
+_UNKNOWN = 1 << 62
 
 
-def within_quota(refused: QuotaExceeded, wanted: Resources, beside: Mapping[str, str] | None = None) -> QuotaExceeded:
-    """The same refusal, with the flags of a session that fits, or with the word that none does.
+def within_quota(
+    refused: QuotaExceeded, wanted: Resources, session: Mapping[str, int], others: Mapping[str, int]
+) -> QuotaExceeded | None:
+    """The same refusal, with the flags of a session that fits, or with the word that none does; None if it all fits.
 
-    `beside` is what else will be asked for and is not counted yet, by the quota's names (`limits.cpu`).
+    `session` is what its pods count for together (`counts`), `others` what every other pod does that is there to stay.
+    What the refusal says to be in use depends on its moment: pods of this very session may be in it or not, and those
+    that are ending are, until they have ended. So it is only an upper bound, for a quota that is not about all pods.
     """
-    over = dict(_over(refused.why or ""))
     own = {"requests": wanted.requests, "limits": wanted.limits}
+    told = dict(_told(refused.why or ""))
     fitting: dict[str, int] = {}
-    for name in over:
+    for name, (used, limited) in told.items():
         kind, _, of = name.partition(".")
         if kind not in own or of not in _STEP:
             return refused
-        left = _whole(name, getattr(own[kind], of)) - over[name] - _whole(name, (beside or {}).get(name, "0"))
-        fitting[name] = left // _STEP[of] * _STEP[of]
+        asked = _whole(name, getattr(own[kind], of))
+        left = limited - min(used, others.get(name, 0)) - (session.get(name, 0) - asked)
+        if left < asked:
+            fitting[name] = left // _STEP[of] * _STEP[of]
     if not fitting:
-        return refused
+        return None if told else refused
     if min(fitting.values()) <= 0:
         hint = "nothing of it is left: `paude sessions` shows what runs, `paude stop NAME` ends a session"
         return QuotaExceeded(refused.what, why=refused.why, hint=hint)
@@ -48,21 +61,56 @@ def within_quota(refused: QuotaExceeded, wanted: Resources, beside: Mapping[str,
     return QuotaExceeded(refused.what, why=refused.why, hint=hint, fits=fits)
 
 
-def needs(settings: Proxy) -> dict[str, str]:
-    """What a proxy counts for, by the quota's names."""
-    parts = {"requests": settings.requests, "limits": settings.limits}
-    return {f"{kind}.{of}": getattr(part, of) for kind, part in parts.items() for of in _STEP}
+def others(pods: Iterable[Object], session: str, allowlist: str) -> Iterator[Object]:
+    """The specs of the pods that stay and count, but for the session's own pod and the proxy of its list."""
+    for pod in pods:
+        meta = pod["metadata"]
+        ends = "deletionTimestamp" in meta or (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+        proxies = (meta.get("labels") or {}).get(ALLOWLIST) == allowlist
+        if not ends and not proxies and meta["name"] != session:
+            yield pod["spec"]
 
 
-def _over(message: str) -> Iterator[tuple[str, int]]:
-    """By how much each resource goes beyond the quota."""
+def counts(specs: Iterable[Object]) -> Counter[str]:
+    """What pods of these specs count for in a quota, by its names (`limits.cpu`): thousandths, bytes.
+
+    A pod counts for the most that it needs at once (kubernetes.io, "Init Containers" and "Pod Overhead").
+    """
+    total: Counter[str] = Counter()
+    for spec in specs:
+        for name in (f"{kind}.{of}" for kind in ("requests", "limits") for of in _STEP):
+            total[name] += _most(spec, name)
+    return total
+
+
+def _most(spec: Object, name: str) -> int:
+    beside = peak = 0  # the sidecars begun so far, and the most until the containers begin
+    for one in spec.get("initContainers") or ():
+        needed = beside + _asked(one, name)
+        peak = max(peak, needed)
+        if one.get("restartPolicy") == "Always":
+            beside = needed
+    running = beside + sum(_asked(one, name) for one in spec["containers"])
+    return max(peak, running) + _quantity(spec.get("overhead") or {}, name)
+
+
+def _asked(container: Object, name: str) -> int:
+    return _quantity((container.get("resources") or {}).get(name.partition(".")[0]) or {}, name)
+
+
+def _quantity(amounts: Object, name: str) -> int:
+    quantity = str(amounts.get(name.partition(".")[2], "0"))
+    return _whole(name, quantity) if re.fullmatch(PATTERN, quantity) else _UNKNOWN
+
+
+def _told(message: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Of each resource that does not suffice: how much is in use, and how much there is."""
     found = _EXCEEDED.search(message)
     if found is None:
         return
-    parts = [dict(_pairs(found[part])) for part in ("requested", "used", "limited")]
-    for name in parts[0]:
-        requested, used, limited = (part.get(name, 0) for part in parts)
-        yield _NAMES.get(name, name), requested + used - limited
+    requested, used, limited = (dict(_pairs(found[part])) for part in ("requested", "used", "limited"))
+    for name in requested:
+        yield _NAMES.get(name, name), (used.get(name, 0), limited.get(name, 0))
 
 
 def _pairs(words: str) -> Iterator[tuple[str, int]]:

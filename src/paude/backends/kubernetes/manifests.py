@@ -274,7 +274,7 @@ def stateful_set(spec: PodSpec, owner: Object) -> Object:
             # A rolling update waits for the broken pod that it should replace (seen): start deletes it instead.
             "updateStrategy": {"type": "OnDelete"},
             "selector": {"matchLabels": {"paude.io/session": spec.identity.name, "paude.io/role": "agent"}},
-            "template": {"metadata": {"labels": pod_labels(spec)}, "spec": _pod(spec)},
+            "template": {"metadata": {"labels": pod_labels(spec)}, "spec": session_pod(spec)},
         },
     }
 
@@ -286,7 +286,8 @@ def pod_labels(spec: PodSpec) -> dict[str, str]:
     return {**labels(spec.identity, "agent"), "paude.io/role": "agent", **wall}
 
 
-def _pod(spec: PodSpec) -> Object:
+def session_pod(spec: PodSpec) -> Object:
+    """The spec of a session's pod."""
     pod: Object = {
         **_pod_basics(spec.ids_assigned, spec.pull_secrets),
         "terminationGracePeriodSeconds": 10,

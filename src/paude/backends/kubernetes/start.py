@@ -7,10 +7,11 @@ is taken back. Namespace and baseline are never taken back, a proxy only when no
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 
@@ -52,6 +53,9 @@ from paude.settings import Paths
 from paude.ssh.session_keys import SessionKeys
 
 GATE_GRACE_S = 1
+ROOM_S = 30.0
+"""For so long pods that are ending are waited for: as long as Kubernetes gives a pod that asks for nothing else."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +264,9 @@ class Start:
         source = proxies.Source(image.reference, access.present, login, self._request.settings)
         try:
             known = self._request
-            await proxies.roll_out(namespace, known.allowlist, known.company, source)
+            await self._with_room(
+                namespace.cluster, lambda: proxies.roll_out(namespace, known.allowlist, known.company, source)
+            )
             yield
         except BaseException:
             with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S):
@@ -313,26 +319,45 @@ class Start:
         spec = self._pod_spec(gate, image, address, access, anchor)
         cluster = anchor.cluster
         obj = manifests.stateful_set(spec, anchor.object)
-        async with self._durable(cluster, obj, undo=self._take_back_pod(cluster)) as made:
+        async with self._durable(cluster, obj, undo=self._take_back_pod(cluster)):
             await pods.replace_broken(cluster, self._request.identity.name, spec.gate_image, spec.agent_image)
-            try:
-                uid = await pods.until(cluster, self._request.identity.name, _has_node)
-            except QuotaExceeded as exc:
-                raise await self._fitting(exc, made, cluster) from exc
+            uid = await self._with_room(cluster, lambda: pods.until(cluster, self._request.identity.name, _has_node))
             yield Pod(cluster, pods.pod_name(self._request.identity.name), uid)
 
-    async def _fitting(self, refused: QuotaExceeded, made: Object, cluster: Cluster) -> QuotaExceeded:
-        """The refusal with what would fit beside the proxy.
+    async def _with_room(self, cluster: Cluster, attempt: Callable[[], Awaitable[T]]) -> T:
+        """What comes of `attempt`. Pods that are ending count in a quota: what fits without them has time for that.
 
-        Its pod is surely counted in the refusal only when it is older; room for one too many is better than none.
+        Raises QuotaExceeded with what would fit, whichever of the session's pods was refused.
         """
-        settings = self._request.settings
-        beside = fitting.needs(settings.proxy) if self._request.walled else {}
-        since = made["metadata"]["creationTimestamp"]
-        for pod in (one["metadata"] for one in await cluster.list("Pod", f"{policies.ALLOWLIST}={self._proxy}")):
-            if pod["creationTimestamp"] < since and "deletionTimestamp" not in pod:
-                beside = {}
-        return fitting.within_quota(refused, settings.resources, beside)
+        end, told = anyio.current_time() + ROOM_S, False
+        while True:
+            try:
+                return await attempt()
+            except QuotaExceeded as exc:
+                refused = await self._fitting(exc, cluster)
+                if refused is None and anyio.current_time() > end:
+                    hint = "it fits beside the pods that stay: try again when those that are ending have gone"
+                    refused = QuotaExceeded(exc.what, why=exc.why, hint=hint)
+                if refused is not None:
+                    raise refused from exc
+            if not told:
+                report.line("waiting until the quota no longer counts pods that are ending")
+                told = True
+            await anyio.sleep(1)  # when a quota counts anew is told by nothing
+
+    async def _fitting(self, refused: QuotaExceeded, cluster: Cluster) -> QuotaExceeded | None:
+        """The refusal with what would fit; None when all of it does once the pods that are ending have gone."""
+        wanted = self._request
+        spec = manifests.session_pod(wanted.pod_spec("", "", None, ids_assigned=False, pull_secrets=()))
+        ours = [spec]
+        if wanted.walled:
+            proxy = manifests.proxy_deployment(
+                self._proxy, "", ids_assigned=False, pull_secrets=(), settings=wanted.settings
+            )
+            ours.append(proxy["spec"]["template"]["spec"])
+        allowlist = self._proxy if wanted.walled else ""
+        others = fitting.others(await cluster.list("Pod"), pods.pod_name(wanted.name), allowlist)
+        return fitting.within_quota(refused, wanted.settings.resources, fitting.counts(ours), fitting.counts(others))
 
     def _pod_spec(
         self, gate: Pushed, image: Pushed, address: str | None, access: PullAccess, anchor: Anchor
