@@ -20,17 +20,15 @@ TYPED = {
     ("docs/getting-started.md", "From scripts"): "tests/integration/test_podman_typed.py",
     ("docs/PODMAN.md", ""): "tests/integration/test_podman_typed.py",
     ("docs/output.md", ""): "tests/e2e/test_docs_commands.py",
+    ("docs/OPENSHIFT.md", "One-time set-up"): "tests/e2e/test_shown_typed.py",
     ("docs/OPENSHIFT.md", "Daily use"): "tests/e2e/test_shown_typed.py",
     ("docs/OPENSHIFT.md", "What is in the namespace"): "tests/e2e/test_shown_typed.py",
 }
 """The sections whose lines a test types, but for those left out."""
-NAMES_OF_OTHERS = {
-    (
-        "docs/OPENSHIFT.md",
-        "One-time set-up",
-    ): "`tests/e2e/test_shown_typed.py` (`paude setup`), `tests/e2e/test_shown_openshift.py`",
-}
-"""Sections with names of another's cluster, and the tests of the same flows with names of their own."""
+REGISTRYS_ROUTE = (
+    "oc patch configs.imageregistry.operator.openshift.io/cluster --type merge "
+    """-p '{"spec":{"defaultRoute":true}}'"""
+)
 LEFT_OUT = {
     "pip install .": "`tests/e2e/test_wheel.py` installs the wheel",
     "paude attach": "needs a terminal: `tests/contract/test_verbs.py`",
@@ -42,6 +40,13 @@ LEFT_OUT = {
     "scripts/demo": "`tests/e2e/test_demo.py`",
     "scripts/test": "it is what runs the tests: `scripts/test`",
     "scripts/accept --context crc -n paude-me": "`tests/e2e/test_accept.py`",
+    "oc login --web https://api.cluster.example.com:6443": "OpenShift's login: `tests/integration/test_cluster_api.py`",
+    "oc new-project paude-me": "OpenShift's program; asked for by paude: `tests/e2e/test_failures_cluster.py`",
+    REGISTRYS_ROUTE: "OpenShift's operator; a registry with a route: `tests/e2e/test_shown_openshift_registry.py`",
+    "crc setup": "OpenShift Local: `tests/e2e/test_shown_openshift.py`",
+    "crc start": "OpenShift Local: `tests/e2e/test_shown_openshift.py`",
+    'eval "$(crc oc-env)"': "OpenShift Local: `tests/e2e/test_shown_openshift.py`",
+    "oc login -u developer https://api.crc.testing:6443": "OpenShift Local: `tests/integration/test_cluster_api.py`",
     "scripts/mac": "needs a Mac: `scripts/mac`",
     "scripts/mac --context crc -n paude-me": "needs a Mac: `scripts/mac`",
 }

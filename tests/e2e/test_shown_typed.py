@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 import typed
 from laptop import Admin, Laptop
+from openshift_space import INNER
 
 pytestmark = pytest.mark.cluster
 
 SPACE = "shift"
-HERE = {"crc": "shift", "paude-me": SPACE}  # names of the document's cluster and namespace, and those of the tests'
+# Names of the document's cluster, namespace and registry, and those of the tests'.
+HERE = {"crc": "shift", "paude-me": SPACE}
+REGISTRY = "registry.example.com/me"
 
 
 def here(line: str) -> str:
@@ -23,7 +27,9 @@ def here(line: str) -> str:
     return f"{words} --yes" if words.startswith("paude setup") else words
 
 
-def test_set_up_and_a_day_of_work_as_they_are_written(laptop: Laptop, kubectl: Admin, tmp_path: Path) -> None:
+def test_set_up_and_a_day_of_work_as_they_are_written(
+    laptop: Laptop, kubectl: Admin, cluster_env: Mapping[str, str], tmp_path: Path
+) -> None:
     where = laptop.home / "src/my-project"
     where.mkdir(parents=True)
     (where / "README").write_text("hello\n")
@@ -32,12 +38,22 @@ def test_set_up_and_a_day_of_work_as_they_are_written(laptop: Laptop, kubectl: A
     laptop.env = {**kept, "PAUDE_AGENT": "shell", "XDG_CONFIG_HOME": str(tmp_path), "KUBECONFIG": str(own)}
     typed.types(laptop, "kubectl config use-context shift", where)
 
-    for line in typed.lines("docs/OPENSHIFT.md", "One-time set-up"):
-        if line.startswith("paude setup"):
-            done = typed.types(laptop, here(line), where)
-            assert done.returncode == 0, f"{line}: {done.stderr}"
+    set_up, named, always, found = typed.lines("docs/OPENSHIFT.md", "One-time set-up")
+    done = typed.types(laptop, here(set_up), where)
+    assert done.returncode == 0, f"{set_up}: {done.stderr}"
     settings = json.loads((tmp_path / "paude/config.json").read_text())
     assert settings["namespace"] == SPACE
+
+    registry = f"{cluster_env['PAUDE_TEST_REGISTRY']}/dev"
+    shown = typed.types(laptop, f"{always.replace(REGISTRY, registry)}; paude config show -o json", where)
+    assert f'"{registry}"' in shown.stdout, shown.stderr
+    for line, place in ((named.replace(REGISTRY, registry), registry), (found, f"{INNER}/{SPACE}")):
+        done = typed.types(laptop, line, where)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+        (record,) = laptop.records().values()
+        pod = json.loads(kubectl("get", "pod", f"paude-{record['name']}-0", "-o", "json", namespace=SPACE))
+        assert all(one["image"].startswith(f"{place}/paude-") for one in pod["spec"]["containers"])
+        laptop.paude("stop", str(record["name"]), "--discard")
 
     *day, end = typed.lines("docs/OPENSHIFT.md", "Daily use")
     assert end == "paude stop"

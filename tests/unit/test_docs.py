@@ -133,15 +133,13 @@ def test_each_group_of_bad_input_has_its_tests(group: str, shown: str) -> None:
 def test_every_command_of_the_documents_is_typed_by_a_test_or_it_is_said_why_not() -> None:
     found = list(typed.blocks())
     assert len(found) > 40
-    sections = {**typed.NAMES_OF_OTHERS, **typed.TYPED}
-    assert [one for one in found if one[:2] not in sections and one[2] not in typed.LEFT_OUT] == []
-    assert set(sections) - {one[:2] for one in found} == set()
+    assert [one for one in found if one[:2] not in typed.TYPED and one[2] not in typed.LEFT_OUT] == []
+    assert set(typed.TYPED) - {one[:2] for one in found} == set()
     assert set(typed.LEFT_OUT) - {line for *_, line in found} == set()
     assert all(
         _named(why)
         for why in (
             *typed.LEFT_OUT.values(),
-            *typed.NAMES_OF_OTHERS.values(),
             *(f"`{by}`" for by in typed.TYPED.values()),
         )
     )
