@@ -351,6 +351,32 @@ async def test_layers_that_are_there_are_not_sent_and_those_of_another_image_are
     assert f"{LAYERS + 1} of {LAYERS + 1} layers are there already" in heard.lines
 
 
+STORE = "\nmiddleware: {storage: [{name: redirect, options: {baseurl: 'https://store.test/'}}]}\n"
+
+
+async def test_layers_that_a_registry_keeps_in_a_store_elsewhere_are_there_and_nobody_goes_to_the_store(
+    image: ImageSpec, settings: BuildSettings, heard: Heard, tmp_path: Path
+) -> None:
+    local = await building.build(image, "stored", settings)
+    there = tmp_path / "there"
+    there.mkdir()
+    authority(there)
+    (there / "htpasswd").write_text(call("htpasswd", "-niB", USER, stdin=PASSWORD))
+    with serving(there, AUTH.format(there) + STORE) as elsewhere:
+        target = elsewhere.target()
+        await pushed(local, target.reference("stored", "x"), target, settings)
+        first = elsewhere.asked()
+        token = report.reporter.set(heard)
+        digest = await pushed(local, target.reference("stored", "y"), target, settings)
+        report.reporter.reset(token)
+        again = elsewhere.asked()[len(first) :]
+        assert await present(target.reference("stored", "y"), target) == digest
+
+    assert any('"HEAD /v2/team/stored/blobs/' in line and '" 307 ' in line for line in again), "the control"
+    assert not any('"PUT /v2/team/stored/blobs/' in line for line in again)
+    assert any(line.endswith("layers are there already") for line in heard.lines)
+
+
 async def test_a_registry_whose_disk_is_full_says_so(image: ImageSpec, settings: BuildSettings, tmp_path: Path) -> None:
     there = tmp_path / "there"
     with small_disk(there / "data"):

@@ -41,6 +41,9 @@ _CHUNK = 1 << 20
 _TRIES = 8
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 _ANSWER_S = 300.0  # a registry puts a large layer away before it answers
+# A registry that keeps its blobs in a store elsewhere says where, to HEAD too, once it knows that it has the blob
+# (docker's registry, docs/spec/api.md, "Pulling a Layer"). Nobody needs to go there.
+_THERE = (httpx.codes.OK, httpx.codes.TEMPORARY_REDIRECT)
 _PASSING = (429, 502, 503, 504)
 # Where layers that are new to a repository are likely to lie already: the images of one run stand on one base.
 _SIBLINGS = ("paude-gate", "paude-proxy")
@@ -98,8 +101,10 @@ class _Push:
 
     async def _has(self, blob: Blob) -> bool:
         answer = await self._registry.ask("HEAD", self._place(f"blobs/{blob.digest}"), self._scopes)
-        if answer.status_code in (httpx.codes.OK, httpx.codes.NOT_FOUND):
-            return answer.status_code == httpx.codes.OK
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return False
+        if answer.status_code in _THERE:
+            return True
         raise self._refusal(answer)
 
     async def _send(self, blob: Blob, origin: str) -> str:
