@@ -185,6 +185,11 @@ def test_what_should_not_be_a_workspace_is_refused(refused: Callable[..., str], 
     assert says in refused(*START, path.format(home=home))
 
 
+@pytest.mark.parametrize("words", [["-n", ""], ["--context", ""]])
+def test_an_empty_name_of_a_place_is_no_name(refused: Callable[..., str], words: list[str]) -> None:
+    assert "a name is empty" in refused(*START, *words)
+
+
 @pytest.mark.parametrize("words", [[""], [".", "--only", ""], [".", "--kubeconfig", ""], [".", "--egress-ca", ""]])
 def test_a_variable_that_is_not_set_is_no_path(refused: Callable[..., str], words: list[str]) -> None:
     assert "is empty" in refused(*START, *words)
@@ -345,9 +350,12 @@ def plugged(home: Path, monkeypatch: pytest.MonkeyPatch, script: str, *words: st
     return process(home, *START, *words)
 
 
-def test_what_comes_from_an_endless_device_is_no_settings_file(refused: Callable[..., str], home: Path) -> None:
-    (home / "project/paude.json").symlink_to("/dev/zero")
-    assert NO_CLUSTER in refused(*START)
+@pytest.mark.parametrize("make", [lambda file: file.symlink_to("/dev/zero"), os.mkfifo, Path.mkdir])
+def test_what_is_no_file_is_no_settings_file(
+    refused: Callable[..., str], home: Path, make: Callable[[Path], None]
+) -> None:
+    make(home / "project/paude.json")
+    assert "paude.json is no file" in refused(*START)
 
 
 @pytest.mark.parametrize("descriptor", [0, 1])

@@ -21,6 +21,13 @@ def path(text: str | Path) -> Path:
     return Path(text)
 
 
+def named(text: str) -> str:
+    """A name that somebody wrote. Raises UsageError for an empty word, which would be whatever there is by default."""
+    if text == "":
+        raise UsageError("a name is empty", hint="a variable that is not set? what is not named is left out")
+    return text
+
+
 # The headings under which a verb with many options lists them.
 PLACE, GIVEN, SIZE = "Where it runs", "What it works on", "Its volume and its resources"
 
@@ -34,6 +41,7 @@ Context = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
+        parser=named,
         help="The context; the current one is never changed.",
         autocompletion=completion.contexts,
         rich_help_panel=PLACE,
@@ -41,7 +49,14 @@ Context = Annotated[
 ]
 Namespace = Annotated[
     str | None,
-    typer.Option("--namespace", "-n", metavar="NAME", help="The namespace; else the context's.", rich_help_panel=PLACE),
+    typer.Option(
+        "--namespace",
+        "-n",
+        metavar="NAME",
+        parser=named,
+        help="The namespace; else the context's.",
+        rich_help_panel=PLACE,
+    ),
 ]
 Name = Annotated[
     str | None,

@@ -141,6 +141,8 @@ def load(path: Path, shown: Path) -> dict[str, Any]:
     """The JSON object of a file, as it stands there; empty when there is none. Raises SettingsError."""
     try:
         if not path.is_file():
+            if path.exists():  # a device never ends, a pipe waits for somebody who writes
+                raise SettingsError(f"{shown} is no file", hint="see docs/configuration.md for its form")
             return {}
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
