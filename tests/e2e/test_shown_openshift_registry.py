@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+import yaml
 from peers.waiting import eventually
 
 from laptop import Admin, Laptop
@@ -128,6 +129,41 @@ def test_without_a_route_a_relay_takes_the_images_to_the_registry_and_goes_again
         assert relays(kubectl, space) == []
 
 
+@pytest.mark.usefixtures("cli_image")
+def test_with_exactly_the_printed_role_a_push_goes_through_the_relay(
+    laptop: Laptop, kubectl: Admin, cluster_env: Mapping[str, str], tmp_path: Path
+) -> None:
+    with without_route(kubectl, cluster_env, tmp_path) as (space, _), everybodys_streams(kubectl):
+        of_the_cluster(laptop, INNER)
+        laptop.env |= {"KUBECONFIG": nobodys(cluster_env, tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+        refused = laptop.paude("setup", "--yes", "-n", space, code=6)
+        role, binding = yaml.safe_load_all(refused.stdout)
+        whole = role["rules"]
+
+        def apply(rules: list[dict[str, object]]) -> dict[str, str]:
+            """Give these rules; what doctor makes of them."""
+            create(kubectl, space, {**role, "rules": rules}, binding)
+            found = json.loads(laptop.paude("doctor", "-o", "json", code=None, PAUDE_NAMESPACE=space).stdout)["checks"]
+            return next(one for one in found if one["name"] == "rights")
+
+        of_the_relay = [
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]},
+            {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
+        ]
+        seen = apply([rule for rule in whole if rule not in of_the_relay])
+        assert (seen["result"], seen["seen"]) == ("failed", "you may not create pods, get/create pods/exec")
+        assert apply(whole)["result"] == "ok"
+        laptop.paude("setup", "--yes", "-n", space)
+
+        workspace = laptop.workspace("exact", {"a.txt": "alpha\n"})
+        done = laptop.paude("start", str(workspace), "--agent", "shell", "--detach")
+        assert f"{INNER} has no public name: a relay in {space} leads there" in done.stdout + done.stderr
+        name = str(laptop.records()[str(workspace)]["name"])
+        assert laptop.inside(name, "cat a.txt") == "alpha\n"
+        laptop.paude("stop", name, "--discard")
+        assert relays(kubectl, space) == []
+
+
 def test_a_public_name_that_one_of_the_published_authorities_signs_needs_no_setting(
     laptop: Laptop, kubectl: Admin, cluster_env: Mapping[str, str], tmp_path: Path
 ) -> None:
@@ -149,6 +185,50 @@ def test_a_public_name_that_one_of_the_published_authorities_signs_needs_no_sett
         pod = json.loads(kubectl("get", "pod", f"paude-{name}-0", "-o", "json", namespace=space))
         assert all(one["image"].startswith(f"{INNER}/{space}/paude-") for one in pod["spec"]["containers"])
         laptop.paude("stop", name, "--discard")
+
+
+@contextmanager
+def everybodys_streams(kubectl: Admin) -> Iterator[None]:
+    """The namespace of OpenShift's own images, whose streams whoever is logged in may read."""
+    space, of = "openshift", "rbac.authorization.k8s.io"
+    kubectl("create", "namespace", space)
+    try:
+        reads = {"apiGroups": ["image.openshift.io"], "resources": ["imagestreams"], "verbs": ["get", "list", "watch"]}
+        cli = {"dockerImageRepository": f"{INNER}/{space}/cli"}
+        create(
+            kubectl,
+            space,
+            {
+                "apiVersion": f"{of}/v1",
+                "kind": "Role",
+                "metadata": {"name": "viewer"},
+                "rules": [reads],
+            },
+            {
+                "apiVersion": f"{of}/v1",
+                "kind": "RoleBinding",
+                "metadata": {"name": "viewers"},
+                "roleRef": {"apiGroup": of, "kind": "Role", "name": "viewer"},
+                "subjects": [{"apiGroup": of, "kind": "Group", "name": "system:authenticated"}],
+            },
+            {
+                "apiVersion": "image.openshift.io/v1",
+                "kind": "ImageStream",
+                "metadata": {"name": "cli"},
+                "status": cli,
+            },
+        )
+        yield
+    finally:
+        kubectl("delete", "namespace", space)
+
+
+def nobodys(cluster_env: Mapping[str, str], directory: Path) -> str:
+    """The kubeconfig of a user who is logged in, and has no right in any namespace."""
+    config = yaml.safe_load(Path(f"{cluster_env['PAUDE_TEST_STATE']}/tests.kubeconfig").read_text())
+    file = directory / "nobody.kubeconfig"
+    file.write_text(yaml.safe_dump({**config, "current-context": "nobody"}))
+    return str(file)
 
 
 def relays(kubectl: Admin, space: str) -> list[str]:

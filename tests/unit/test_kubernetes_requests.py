@@ -168,7 +168,7 @@ async def test_finding_openshifts_registry_takes_no_right_that_is_not_asked_for(
             assert found.host_and_path == "registry.test/team"
 
     assert verbs == {"list", "create"}
-    assert verbs <= set(rights.ON_OPENSHIFT[0].verbs)
+    assert verbs <= {verb for rule in rights.ON_OPENSHIFT if rule.resource == "imagestreams" for verb in rule.verbs}
 
 
 @pytest.mark.parametrize("named", [None, RegistryTarget("registry.test/me")])
@@ -245,6 +245,46 @@ async def test_a_program_that_carries_the_tunnels_needs_the_right_to_exec(
 
     with serving(answer) as url:
         async with connection(url, tmp_path) as cluster:
-            rules = await rights.needed(cluster)
+            rules = await rights.needed(cluster, own_registry=True)
 
     assert ("pods/exec" in {rule.resource for rule in rules}) is needed
+
+
+INNER_ONLY = {"dockerImageRepository": "registry.inner.svc:5000/team/x"}
+WITH_ROUTE = {**INNER_ONLY, "publicDockerImageRepository": "registry.test/team/x"}
+
+
+@pytest.mark.parametrize(
+    ("shared", "own", "named", "relay"),
+    [
+        (INNER_ONLY, None, False, True),
+        (WITH_ROUTE, INNER_ONLY, False, False),
+        (None, INNER_ONLY, False, True),
+        ({}, INNER_ONLY, False, True),
+        (None, WITH_ROUTE, False, False),
+        (None, {}, False, False),
+        (None, None, False, False),
+        (INNER_ONLY, INNER_ONLY, True, False),
+    ],
+)
+async def test_the_relays_rights_are_asked_for_where_the_registry_is_seen_to_have_no_route(
+    shared: dict[str, str] | None, own: dict[str, str] | None, named: bool, relay: bool, tmp_path: Path
+) -> None:
+    asked: set[str] = set()
+
+    def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
+        asked.add(method)
+        if "/imagestreams" not in path:
+            return 200, {**VERSION, "items": []}
+        status = shared if "/namespaces/openshift/imagestreams/" in path else own
+        found = {"metadata": {"name": "x"}, "status": status}
+        return (403, FORBIDDEN) if status is None else (200, {**found, "items": [found]})
+
+    with serving(answer) as url:
+        async with connection(url, tmp_path) as cluster:
+            rules = await rights.needed(cluster, own_registry=not named)
+
+    wanted = {(rule.resource, verb) for rule in rules for verb in rule.verbs}
+    assert ({("pods", "create"), ("pods/exec", "create")} <= wanted) is relay
+    assert ("pods", "create") not in {(rule.resource, verb) for rule in rights.NEEDED for verb in rule.verbs}
+    assert asked == {"GET"}

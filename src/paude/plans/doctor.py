@@ -145,7 +145,7 @@ async def of_cluster(settings: Settings, paths: Paths) -> list[Check]:
 async def _in_namespace(cluster: Cluster, settings: Settings, paths: Paths) -> list[Check]:
     looks: dict[str, Callable[[], Awaitable[list[Check]]]] = {
         "namespace": lambda: _namespace(cluster),
-        "rights": lambda: _rights(cluster),
+        "rights": lambda: _rights(cluster, settings),
         "tunnel": lambda: _tunnel(cluster),
         "network policies": lambda: policies(cluster),
         "storage": lambda: _storage(cluster, settings),
@@ -186,10 +186,11 @@ def shared(namespace: str, others: tuple[str, ...] | None) -> list[Check]:
     return [Check("namespace", "warning", seen, "use one of your own: paude setup --namespace paude-YOU")]
 
 
-async def _rights(cluster: Cluster) -> list[Check]:
+async def _rights(cluster: Cluster, settings: Settings) -> list[Check]:
     from paude.backends.kubernetes import rights
 
-    lacking = await rights.missing(cluster, await rights.needed(cluster))
+    rules = await rights.needed(cluster, own_registry=not settings.registry)
+    lacking = await rights.missing(cluster, rules)
     if not lacking:
         return [ok("rights", "all that sessions need")]
     words = ", ".join(f"{'/'.join(rule.verbs)} {rule.resource}" for rule in lacking)

@@ -124,7 +124,7 @@ class Setup:
         from paude.backends.kubernetes import namespaces, rights, surroundings
 
         found = await namespaces.ensure(cluster, create=await rights.may_make_namespace(cluster))
-        rules = await rights.needed(cluster)
+        rules = await rights.needed(cluster, own_registry=not self.settings.registry)
         if await rights.missing(cluster, rules):
             raise RightsMissing(found.name, rights.role(rules, found.name, await rights.user(cluster)))
         self.tell(doctor.ok("namespace", f"{found.name}, with all the rights that sessions need"))

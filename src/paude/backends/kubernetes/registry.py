@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from paude.images.reference import Login, RegistryTarget
 from paude.settings import Paths
 
 PROBE = "paude-agent"
+SHARED = "cli"
 
 
 @asynccontextmanager
@@ -42,6 +43,25 @@ async def target(cluster: Cluster, wanted: RegistryTarget | None, paths: Paths) 
             file.write(pem)
             file.flush()
             yield replace(found, ca_file=Path(file.name))
+
+
+async def without_route(cluster: Cluster) -> bool:
+    """Whether OpenShift's registry is known to have no public name, so that a relay leads there. Changes nothing.
+
+    Everybody who is logged in may read the ImageStreams of `openshift` (openshift docs, "Default cluster roles"), also
+    who has no right in the namespace yet; what may not be read is not known.
+    """
+    with suppress(Forbidden):
+        if (shared := await cluster.get("ImageStream", SHARED, namespace="openshift")) and any(_names(shared)):
+            return _only_inner([shared])
+    with suppress(Forbidden):
+        return _only_inner(await cluster.list("ImageStream"))
+    return False
+
+
+def _only_inner(streams: Iterable[Object]) -> bool:
+    public, internal = max((_names(one) for one in streams), default=("", ""))
+    return bool(internal) and not public
 
 
 async def _openshift(cluster: Cluster, stack: AsyncExitStack) -> RegistryTarget:

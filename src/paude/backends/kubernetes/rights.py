@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import yaml
 
+from paude.backends.kubernetes import registry
 from paude.backends.kubernetes.cluster import Cluster
 from paude.backends.kubernetes.manifests import common_labels
 from paude.backends.kubernetes.tunnels import WEBSOCKET
@@ -43,19 +44,28 @@ NEEDED = (
     Rule("networking.k8s.io", "networkpolicies", _MADE),
 )
 ON_OPENSHIFT = (
+    # Where it is written that the cluster assigns users; no pod that sets one would be admitted.
+    Rule("", "namespaces", ("get",)),
     Rule("image.openshift.io", "imagestreams", ("get", "list", "create")),
     # What its registry asks the API server about whoever pushes and pulls.
     Rule("image.openshift.io", "imagestreams/layers", ("get", "update")),
 )
 BY_PROGRAM = (Rule("", "pods/exec", ("get", "create")),)
 """Where kubectl or oc carries the tunnels: they run the gate's sshd while the pod is still starting."""
+THROUGH_RELAY = (Rule("", "pods", ("create",)), *BY_PROGRAM)
+"""Where a push goes through a relay: its pod, and the programs in it that join the streams."""
 
 
-async def needed(cluster: Cluster) -> tuple[Rule, ...]:
-    """The rules for this cluster."""
-    on_openshift = await cluster.exists("image.openshift.io/v1")
-    by_program = cluster.tunnel != WEBSOCKET
-    return NEEDED + (ON_OPENSHIFT if on_openshift else ()) + (BY_PROGRAM if by_program else ())
+async def needed(cluster: Cluster, *, own_registry: bool) -> tuple[Rule, ...]:
+    """The rules for this cluster; `own_registry` where images go to its own, and not to one that the user names."""
+    rules = [*NEEDED]
+    if await cluster.exists("image.openshift.io/v1"):
+        rules += ON_OPENSHIFT
+        if own_registry and await registry.without_route(cluster):
+            rules += THROUGH_RELAY
+    if cluster.tunnel != WEBSOCKET:
+        rules += BY_PROGRAM
+    return tuple(dict.fromkeys(rules))
 
 
 async def missing(cluster: Cluster, rules: Sequence[Rule]) -> tuple[Rule, ...]:
