@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -162,6 +163,32 @@ def test_with_exactly_the_printed_role_a_push_goes_through_the_relay(
         assert laptop.inside(name, "cat a.txt") == "alpha\n"
         laptop.paude("stop", name, "--discard")
         assert relays(kubectl, space) == []
+
+
+@pytest.mark.usefixtures("cli_image")
+def test_a_relay_that_a_killed_start_left_is_cleaned_up_by_its_own_laptop(
+    laptop: Laptop, other_laptop: Laptop, kubectl: Admin, cluster_env: Mapping[str, str], tmp_path: Path
+) -> None:
+    def listed(on: Laptop) -> list[str]:
+        return [one["name"] for one in json.loads(on.paude("cleanup", "--dry-run", "-o", "json").stdout)["relays"]]
+
+    with without_route(kubectl, cluster_env, tmp_path) as (space, _):
+        for one in (laptop, other_laptop):
+            of_the_cluster(one, INNER)
+            one.env["PAUDE_NAMESPACE"] = space
+        child = laptop.popen("start", str(laptop.workspace("killed")), "--agent", "shell", "--detach")
+        eventually(lambda: relays(kubectl, space) != [], what="the relay", within=120)
+        os.killpg(child.pid, signal.SIGSTOP)
+        assert listed(laptop) == [], "it is at work"
+        os.killpg(child.pid, signal.SIGKILL)
+        child.communicate(timeout=60)
+
+        left = kubectl("get", "pods", "-l", RELAYS, "-o", "name", namespace=space).split()
+        assert [f"pod/{name}" for name in listed(laptop)] == left != []
+        assert listed(other_laptop) == []
+        assert "the start that pushed through it was killed" in laptop.paude("cleanup").stderr
+        assert listed(laptop) == []
+        eventually(lambda: relays(kubectl, space) == [], what="the end of what is left", within=60)
 
 
 def test_a_public_name_that_one_of_the_published_authorities_signs_needs_no_setting(

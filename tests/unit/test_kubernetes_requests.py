@@ -226,7 +226,10 @@ async def test_a_relay_that_cannot_be_made_is_an_error_that_says_what_else_there
         return (403, FORBIDDEN) if method == "POST" else (200, {**VERSION, "items": []})
 
     with serving(answer) as url:
-        async with connection(url, tmp_path) as cluster, relayed(cluster, "registry.inner.svc:5000") as way:
+        async with (
+            connection(url, tmp_path) as cluster,
+            relayed(cluster, "registry.inner.svc:5000", Paths(*[tmp_path] * 4), "mine") as way,
+        ):
             with pytest.raises(ImageError, match="has no public name") as failed:
                 await way()
 

@@ -15,6 +15,7 @@ from paude.errors import PaudeError, UsageError
 
 if TYPE_CHECKING:
     from paude.plans.cleanup import Stale, Survey
+    from paude.plans.relays import Left
     from paude.settings import Paths
 
 SCHEMA = 1
@@ -59,14 +60,15 @@ def cleanup(
     span = _seconds(older_than)
     paths = Paths.from_environment()
     found, end = _elsewhere(paths, owner, span) if elsewhere else _here(paths, span)
-    for trouble in found.troubles:
+    relays, unasked = ([], []) if elsewhere else _relays(paths)
+    for trouble in [*found.troubles, *unasked]:
         say(f"warning: {trouble}")
     if found.others:
         say(f"passed over: the sessions of {', '.join(found.others)}; --owner names one of them")
-    if dry_run or not found.stale:
-        _print(found.stale, output)
+    if dry_run or not (found.stale or relays):
+        _print(found.stale, relays, output)
         return
-    failed = in_loop(lambda: end(progress, timeout))
+    failed = [*_remove(relays, paths, timeout), *in_loop(lambda: end(progress, timeout))]
     if failed:
         raise failed[0]
 
@@ -95,6 +97,18 @@ def _elsewhere(paths: Paths, owner: str | None, span: float | None) -> tuple[Sur
     return found, lambda kind, limit: end_elsewhere(found.stale, paths, display.opener(kind), say, limit_s=limit)
 
 
+def _relays(paths: Paths) -> tuple[list[Left], list[str]]:
+    from paude.plans.relays import survey
+
+    return in_loop(lambda: survey(paths))
+
+
+def _remove(relays: list[Left], paths: Paths, limit_s: float) -> list[PaudeError]:
+    from paude.plans.relays import remove
+
+    return in_loop(lambda: remove(relays, paths, say, limit_s=limit_s)) if relays else []
+
+
 def sweep(paths: Paths, *but: str) -> None:
     """What every start and stop does by the way for the sessions that have had their time, except `but`."""
     from paude.cli import display
@@ -116,11 +130,15 @@ def _seconds(words: str | None) -> float | None:
         raise UsageError(f"--older-than is {words!r}", why=str(exc)) from exc
 
 
-def _print(stale: list[Stale], output: str) -> None:
+def _print(stale: list[Stale], relays: list[Left], output: str) -> None:
+    from paude.plans.relays import WHY
+
     rows = [(one.record.name, one.why, one.record.workspace) for one in stale]
     facts = [{"name": name, "why": why, "workspace": workspace} for name, why, workspace in rows]
-    if document(output, {"schema": SCHEMA, "stale": facts}):
+    pods = [{"name": one.name, "namespace": one.target.namespace, "server": one.target.server} for one in relays]
+    if document(output, {"schema": SCHEMA, "stale": facts, "relays": pods}):
         return
+    rows += [(one.name, WHY, f"namespace {one.target.namespace}") for one in relays]
     if output == "name":
         for name, _, _ in rows:
             put(name)

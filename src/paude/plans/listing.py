@@ -66,12 +66,15 @@ def _places(paths: Paths, troubles: list[str]) -> Iterator[_Place]:
     )
     if here:
         yield _Place("podman", _of_podman)
-    for target in _targets(known, paths, troubles, alone=not here):
+    for target in targets(known, paths, troubles, alone=not here):
         yield _Place(f"{target.server}, namespace {target.namespace}", partial(_of_cluster, target, paths))
 
 
-def _targets(known: list[Record], paths: Paths, troubles: list[str], *, alone: bool) -> list[Target]:
-    """Each server and namespace once."""
+def targets(known: list[Record], paths: Paths, troubles: list[str], *, alone: bool) -> list[Target]:
+    """Each server and namespace once: those that records pin, and the one that a start would go to.
+
+    What cannot be told is added to `troubles`, a missing kubeconfig only where there is no other place (`alone`).
+    """
     from paude.backends.kubernetes import kubeconfig
 
     found = {}

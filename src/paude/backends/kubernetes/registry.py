@@ -26,15 +26,19 @@ SHARED = "cli"
 
 
 @asynccontextmanager
-async def target(cluster: Cluster, wanted: RegistryTarget | None, paths: Paths) -> AsyncIterator[RegistryTarget]:
+async def target(
+    cluster: Cluster, wanted: RegistryTarget | None, paths: Paths, *, session: str = ""
+) -> AsyncIterator[RegistryTarget]:
     """The registry for this run; the file with the CA to trust lives as long as the block.
+
+    Who pushes names the `session` whose lock he has: a relay that is left behind is known by it.
 
     A registry that the user names is trusted as the cluster is: what the namespace publishes counts for the cluster's
     own alone, since everybody with `edit` there can write it.
     Raises SettingsError when there is no `--registry` and the cluster has none of its own.
     """
     async with AsyncExitStack() as stack:
-        found = wanted or await _openshift(cluster, stack)
+        found = wanted or await _openshift(cluster, paths, session, stack)
         own = cluster.target.certificate_authority or b""
         if found.ca_file is not None or not (pem := own if wanted else await _authorities(cluster, own, found)):
             yield found
@@ -64,7 +68,7 @@ def _only_inner(streams: Iterable[Object]) -> bool:
     return bool(internal) and not public
 
 
-async def _openshift(cluster: Cluster, stack: AsyncExitStack) -> RegistryTarget:
+async def _openshift(cluster: Cluster, paths: Paths, session: str, stack: AsyncExitStack) -> RegistryTarget:
     if not await cluster.exists("image.openshift.io/v1"):
         raise SettingsError("paude needs a registry for its images", hint="name one with --registry HOST/PATH")
     streams = await _streams(cluster)
@@ -76,7 +80,7 @@ async def _openshift(cluster: Cluster, stack: AsyncExitStack) -> RegistryTarget:
     login = Login(_user(cluster.target.user), token) if token else None
     if public:
         return RegistryTarget(_parent(public), login, pull_from=_parent(internal) if internal else None)
-    way = await stack.enter_async_context(relayed(cluster, internal.partition("/")[0]))
+    way = await stack.enter_async_context(relayed(cluster, internal.partition("/")[0], paths, session))
     place = _parent(internal)
     return RegistryTarget(place, login, way=way, known=_known(streams, place))
 

@@ -3,7 +3,7 @@
 The pod runs OpenShift's `cli` image, which every release brings and everybody who is logged in may pull, and does
 nothing; for each connection a bash in it joins its standard streams to the registry's inner name. TLS and login go
 from end to end, so the pod sees neither token nor image. It is made when somebody first goes this way, which a start
-whose images are all known never does.
+whose images are all known never does, and goes with the start. What a killed one left is known by its session's lock.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ from paude.backends.kubernetes.durable import UNDO_S
 from paude.backends.kubernetes.status import Conflict
 from paude.backends.kubernetes.tunnels import exec_in
 from paude.egress import policies
-from paude.errors import ConnectionLost, ImageError, LoginExpired, PaudeError, SessionGone, SettingsError
+from paude.errors import ConnectionLost, ImageError, LoginExpired, PaudeError, SessionGone, SettingsError, UsageError
 from paude.images.reference import Way
 from paude.images.registry import WITHOUT_ROUTE
+from paude.sessions import records
+from paude.sessions.machine import this_machine
+from paude.settings import Paths
 
 IMAGE = "openshift/cli:latest"
 UP_S = 120.0
@@ -43,15 +46,17 @@ _SERVICE = re.compile(r"[a-z0-9-]+\.(?P<namespace>[a-z0-9-]+)\.svc(?:\.[a-z0-9.-
 
 
 @asynccontextmanager
-async def relayed(cluster: Cluster, registry: str) -> AsyncIterator[Way]:
-    """A way to `registry` (`host:port`, a service of the cluster); its pod goes at the end of the block.
+async def relayed(cluster: Cluster, registry: str, paths: Paths, session: str) -> AsyncIterator[Way]:
+    """A way to `registry` (`host:port`, a service of the cluster) for whoever has the lock of `session`.
+
+    Its pod goes at the end of the block.
 
     Raises SettingsError where `registry` is the name of no service.
     """
     service = _SERVICE.fullmatch(registry)
     if service is None:
         raise SettingsError("the cluster's registry has no public name", hint=WITHOUT_ROUTE)
-    relay = _Relay(cluster, registry, service["namespace"])
+    relay = _Relay(cluster, registry, service["namespace"], paths, session)
     try:
         yield relay.dial
     finally:
@@ -64,8 +69,10 @@ async def relayed(cluster: Cluster, registry: str) -> AsyncIterator[Way]:
 class _Relay:
     """At most one pod, however many connections; another one where the first has gone."""
 
-    def __init__(self, cluster: Cluster, registry: str, of_the_registry: str) -> None:
+    def __init__(self, cluster: Cluster, registry: str, of_the_registry: str, paths: Paths, session: str) -> None:
         self._cluster = cluster
+        self._paths = paths
+        self._session = session
         self._of_the_registry = of_the_registry
         self._host, _, port = registry.rpartition(":")
         self._port = int(port)
@@ -101,10 +108,12 @@ class _Relay:
 
     async def _bring_up(self) -> None:
         await self.remove()
-        await _sweep(self._cluster)
+        laptop = this_machine(self._paths).id
+        await self._sweep(laptop)
         report.line(f"{self._registry} has no public name: a relay in {self._cluster.namespace} leads there")
         self._name = f"paude-relay-{token_hex(4)}"
         labels = {policies.ROLE: "relay", policies.RELAY: self._name}
+        labels |= {policies.LAPTOP: laptop, policies.STARTS: self._session}
         pod = manifests.relay_pod(self._name, f"{self._registry}/{IMAGE}", labels, LONGEST_S)
         made = await self._cluster.create(pod)
         await self._cluster.create(self._policy(made))
@@ -118,6 +127,14 @@ class _Relay:
         owner = {"apiVersion": "v1", "kind": "Pod", "name": self._name, "uid": pod["metadata"]["uid"]}
         policy["metadata"]["ownerReferences"] = [owner]
         return policy
+
+    async def _sweep(self, laptop: str) -> None:
+        """Remove relays that have ended, and those that killed starts of this laptop left."""
+        for pod in await self._cluster.list("Pod", _SELECTOR):
+            ended = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+            own = _label(pod, policies.LAPTOP) == laptop
+            if ended or (own and (_label(pod, policies.STARTS) == self._session or not _at_work(pod, self._paths))):
+                await take_away(self._cluster, pod)
 
     async def remove(self) -> None:
         """Take the pod away, if there may be one: also one whose making was cut short."""
@@ -151,9 +168,24 @@ async def _running(cluster: Cluster, name: str) -> None:
     raise ImageError(f"its pod {name} is not there after {UP_S:.0f} s", hint=WITHOUT_ROUTE)
 
 
-async def _sweep(cluster: Cluster) -> None:
-    """Remove relays that have ended: those of runs that were killed."""
-    for pod in await cluster.list("Pod", _SELECTOR):
-        if (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}:
-            with suppress(Conflict):
-                await cluster.delete("Pod", str(pod["metadata"]["name"]), uid=str(pod["metadata"]["uid"]))
+async def left(cluster: Cluster, paths: Paths) -> list[Object]:
+    """The pods of relays that killed starts of this laptop left. Raises Forbidden, LoginExpired or ConnectionLost."""
+    own = f"{_SELECTOR},{policies.LAPTOP}={this_machine(paths).id}"
+    return [pod for pod in await cluster.list("Pod", own) if not _at_work(pod, paths)]
+
+
+async def take_away(cluster: Cluster, pod: Object) -> None:
+    """Take a relay's pod away; its policy goes with it."""
+    with suppress(Conflict):  # another one by now
+        await cluster.delete("Pod", str(pod["metadata"]["name"]), uid=str(pod["metadata"]["uid"]), grace_s=0)
+
+
+def _at_work(pod: Object, paths: Paths) -> bool:
+    try:
+        return records.at_work(paths, _label(pod, policies.STARTS))
+    except UsageError:  # what cannot be a name is nobody's
+        return False
+
+
+def _label(pod: Object, label: str) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(label, ""))

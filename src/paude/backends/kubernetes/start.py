@@ -165,7 +165,8 @@ class Start:
     @asynccontextmanager
     async def find_registry(self, cluster: Cluster) -> AsyncIterator[RegistryTarget]:
         """Where images are pushed to and pulled from."""
-        async with registry.target(cluster, self._request.registry, self._paths) as target:
+        wanted, session = self._request.registry, self._request.identity.name
+        async with registry.target(cluster, wanted, self._paths, session=session) as target:
             yield await ensure.with_login(target)
 
     @asynccontextmanager
