@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -11,6 +12,7 @@ import pytest
 from paude.plans.live import Live
 from paude.sessions import records
 from paude.sessions.records import Record
+from paude.tunnel.backoff import Backoff
 from sync_peer import NAME, eventually, reads, synced
 
 
@@ -25,6 +27,32 @@ async def test_a_sync_that_was_cut_twice_does_not_sleep_for_fifteen_seconds(tmp_
             took = await eventually(reads(both.laptop / f"f{number}", "while it was cut"), within=9)
             print(f"in step again {took:.1f} s after the cut")  # noqa: T201
         tasks.cancel_scope.cancel()
+
+
+def months() -> Backoff:
+    """Waits that end only when somebody says that the way is good again."""
+    return Backoff(last=1e9, first=0.05, quick=-40)
+
+
+async def test_however_often_it_was_cut_a_terminal_that_is_live_again_wakes_the_sync(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both, anyio.create_task_group() as tasks:
+        live = Live(both.paths, months)
+        tasks.start_soon(live.run)
+        await both.create()
+        for number in range(5):
+            both.server.cut()
+            await both.state(lambda s: not s.connected)
+            (both.pod / f"f{number}").write_text("while it was cut")
+            await eventually(_told_until(live, reads(both.laptop / f"f{number}", "while it was cut")), within=9)
+        tasks.cancel_scope.cancel()
+
+
+def _told_until(live: Live, travelled: Callable[[], bool]) -> Callable[[], bool]:
+    def check() -> bool:
+        live.look(NAME)  # a supervisor hears of it in its own time: before or after it knows of the cut
+        return travelled()
+
+    return check
 
 
 async def test_a_git_that_fails_here_ends_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from paude.supervisor import client
 from paude.supervisor.hold import Road, Roads
 from paude.supervisor.server import LOG_LIMIT, serve
 from paude.sync import history
-from paude.tunnel.backoff import FIRST_S
+from paude.tunnel.backoff import FIRST_S, Backoff
 from paude.tunnel.base import Dialer
 from paude.tunnel.local import LocalStream
 from relay import relay
@@ -405,6 +405,50 @@ async def test_clients_that_give_up_one_after_the_other_make_no_more_dials_than_
                 await mute.dialled.wait()
                 client.cancel()
     assert anyio.current_time() - began > (len(clients) - 1) * FIRST_S - 0.01
+
+
+class Mended:
+    """A way that is cut until somebody sets `up`; whoever is behind it speaks first."""
+
+    def __init__(self) -> None:
+        self.up = False
+        self.ends: list[socket.socket] = []
+
+    async def dial(self, port: int) -> ByteStream:
+        if not self.up:
+            raise ConnectionLost("no way", why="cable")
+        near, far = socket.socketpair()
+        self.ends.append(far)
+        far.sendall(b"SSH-2.0")
+        return await LocalStream.over(near)
+
+
+async def test_a_way_that_works_again_wakes_whoever_waits_for_another_to_that_pod():
+    way, told = Mended(), list[str]()
+
+    async def resolve(name: str) -> Dialer:
+        return way
+
+    # The first of them would wait for months.
+    waits = iter([Backoff(last=1e9, first=0.05, quick=-40), Backoff(last=0.1, first=0.05)])
+    roads = Roads(resolve, backoff=lambda: next(waits), good=told.append)
+    async with anyio.create_task_group() as tasks:
+        clients = []
+        for port in (2222, 2223):
+            near, far = socket.socketpair()
+            clients.append(await LocalStream.over(near))
+            tasks.start_soon(roads.to("one", port).join, await LocalStream.over(far))
+        await anyio.wait_all_tasks_blocked()
+        way.up = True
+        for one in clients:
+            with anyio.fail_after(10):
+                assert await one.receive() == b"SSH-2.0"
+            await one.aclose()
+        assert told == ["one", "one"]
+        roads.look()
+        assert told == ["one", "one", "one"]
+        for end in way.ends:
+            end.close()
 
 
 def test_the_log_is_put_aside_when_it_is_long(tmp_path: Path):

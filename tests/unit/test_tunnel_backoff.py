@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,17 @@ async def test_the_quick_ones_do_not_grow():
     assert backoff.longest == 0.002
     await tried(backoff, 2)
     assert backoff.longest == 0.008
+
+
+async def test_who_is_in_a_hurry_is_not_kept_waiting_and_tries_no_more_often_all_the_same():
+    backoff = Backoff(last=1e9, first=0.05, quick=-40)  # by itself the wait would last for months
+    began = anyio.current_time()
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(backoff.wait)
+            await anyio.wait_all_tasks_blocked()
+            backoff.hurry()
+    assert anyio.current_time() - began >= 0.05
 
 
 async def test_what_works_for_a_moment_only_is_no_reason_to_begin_anew_and_what_lasts_is():

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from contextlib import aclosing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import anyio
@@ -34,8 +35,6 @@ WATCH = "exec /opt/paude/bin/paude-pod watch-refs"
 # Looking for commits costs a connection: after one that found nothing the next waits longer.
 FIRST_PAUSE_S = 0.3
 LAST_PAUSE_S = 15.0
-# A sync that has only just been cut connects by itself; after a second failure it would wait for 15 s.
-PATIENCE_S = 0.5
 ONE_TRY_S = 90.0
 _DOWN = ("disconnected", "connecting-beta")
 _log = logging.getLogger(__name__)
@@ -43,13 +42,21 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Live:
-    """Every session of this machine that syncs."""
+    """Every session of this machine that syncs; `backoff` makes what each waits by while its pod is not reached."""
 
     paths: Paths
+    backoff: Callable[[], Backoff] = Backoff
+    _followed: dict[str, _Session] = field(default_factory=dict, init=False)
+
+    def look(self, name: str) -> None:
+        """The way to the session's pod is good again: what waits for it is tried now."""
+        if name in self._followed:
+            self._followed[name].look()
 
     async def run(self) -> None:
         """Follow the sessions as they come and go, until the daemon ends."""
-        followed: dict[str, _Session] = {}
+        followed = self._followed
+        followed.clear()
         async with anyio.create_task_group() as tasks, aclosing(session.watch_all(self.paths)) as changes:
             async for states in changes:
                 running = {state.name: state for state in states if not state.paused}
@@ -70,6 +77,7 @@ class _Session:
         self.scope = anyio.CancelScope()
         self._moved = anyio.Event()
         self._cut = anyio.Event()
+        self._listening, self._waking = live.backoff(), live.backoff()
         self._status = ""
         tasks.start_soon(self._run)
 
@@ -78,6 +86,12 @@ class _Session:
         was_down, self._status = self._down, state.status
         if self._down and not was_down:
             self._cut.set()
+            self._waking.hurry()  # it may still wait after an earlier cut, and what it waited for has come since
+
+    def look(self) -> None:
+        """Its pod is reached again."""
+        self._listening.hurry()
+        self._waking.hurry()
 
     @property
     def _down(self) -> bool:
@@ -95,7 +109,7 @@ class _Session:
 
     async def _listen(self) -> None:
         agent = SshProgram(self._live.paths, agent_alias(self._name))
-        backoff, heard = Backoff(), 0.0
+        heard = 0.0
 
         def hint(line: str) -> None:
             nonlocal heard
@@ -107,8 +121,8 @@ class _Session:
             with suppress(PaudeError, OSError):
                 await agent.follow(WATCH, hint)
             if heard:
-                backoff.worked(anyio.current_time() - heard)
-            await backoff.wait()
+                self._listening.worked(anyio.current_time() - heard)
+            await self._listening.wait()
 
     async def _bring_home(self) -> None:
         pause = FIRST_PAUSE_S
@@ -161,16 +175,17 @@ class _Session:
         while True:
             await self._cut.wait()
             self._cut = anyio.Event()
-            await anyio.sleep(PATIENCE_S)
-            backoff = Backoff()
             while self._down:
+                # One that has only just been cut connects by itself; after a second failure it would wait for 15 s.
+                await self._waking.wait()
                 with suppress(PaudeError, OSError):
                     await self._wake_once()
-                await backoff.wait()
 
     async def _wake_once(self) -> None:
         """A gate that answers is a reason to connect now, or to stop: it lets in the laptop that owns the sync."""
         paths, name = self._live.paths, self._name
+        if not self._down:
+            return
         if why := await self._taken_over():
             _log.warning("%s: %s", name, why)
             await session.taken_over(paths, name, why)

@@ -30,10 +30,10 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def _sync_daemon(paths: Paths) -> AsyncIterator[None]:
+async def _sync_daemon(paths: Paths, live: Live) -> AsyncIterator[None]:
     """The daemon, and what follows its sessions; ends with an error when the daemon does."""
     async with daemon(paths) as running, anyio.create_task_group() as tasks:
-        tasks.start_soon(Live(paths).run)
+        tasks.start_soon(live.run)
         tasks.start_soon(_ended, running)
         yield
         tasks.cancel_scope.cancel()
@@ -46,6 +46,7 @@ async def _ended(running: Daemon) -> None:
 async def supervise(paths: Paths) -> None:
     """Serve tunnels until the last session is gone; sleep and changes of network are noticed where they matter."""
     known: dict[tuple[str, str, str], Ways] = {}
+    live = Live(paths)
 
     async with anyio.create_task_group() as tasks:
 
@@ -69,8 +70,8 @@ async def supervise(paths: Paths) -> None:
                     tasks.start_soon(watch_link, record.server)
             return TellsParked(known[where](record), paths, name, gate_status)
 
-        roads = Roads(resolve)
-        await serve(paths, roads, partial(_sync_daemon, paths))
+        roads = Roads(resolve, good=live.look)
+        await serve(paths, roads, partial(_sync_daemon, paths, live))
         tasks.cancel_scope.cancel()
 
 

@@ -22,15 +22,27 @@ SUSPECT_S = 1.0
 class Road:
     """The way to one port of one pod. However many clients wait for it, one of them tries at a time."""
 
-    def __init__(self, resolve: Callable[[], Awaitable[Dialer]], port: int, *, hold: float = HOLD_S) -> None:
-        self._resolve = resolve
+    def __init__(
+        self,
+        resolve: Callable[[], Awaitable[Dialer]],
+        port: int,
+        *,
+        hold: float = HOLD_S,
+        backoff: Backoff | None = None,
+        works_again: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._resolve, self._works_again = resolve, works_again
         self._port = port
         self._hold = hold
         self._turn = anyio.Lock()
-        self._backoff = Backoff()
+        self._backoff = backoff or Backoff()
         self._attempt = anyio.CancelScope()
         self._open: set[ByteStream] = set()
         self.failure = ""
+
+    def hurry(self) -> None:
+        """Another way to that pod works again: let this one not wait for its time."""
+        self._backoff.hurry()
 
     def look(self) -> None:
         """The network may be another one: try anew at once, and ask the streams that are open whether they live."""
@@ -86,8 +98,10 @@ class Road:
         except ConnectionLost as exc:
             self.failure = str(exc)
             return None
-        self.failure = ""
+        failed, self.failure = self.failure, ""
         self._backoff.reset()
+        if failed:
+            self._works_again()
         return found
 
     async def _speaking(self) -> tuple[ByteStream, bytes]:
@@ -104,18 +118,40 @@ class Road:
 
 
 class Roads:
-    """The ways to all pods, by session and port; `resolve` finds the way to a session's pod."""
+    """The ways to all pods, by session and port; `resolve` finds the way to a session's pod.
 
-    def __init__(self, resolve: Callable[[str], Awaitable[Dialer]], *, hold: float = HOLD_S) -> None:
-        self._resolve, self._hold = resolve, hold
+    `good` is told the session whose pod is reached again, by one of them or, as somebody said, by a way of his own.
+    """
+
+    def __init__(
+        self,
+        resolve: Callable[[str], Awaitable[Dialer]],
+        *,
+        hold: float = HOLD_S,
+        backoff: Callable[[], Backoff] = Backoff,
+        good: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._resolve, self._hold, self._backoff, self._good = resolve, hold, backoff, good
         self._roads: dict[tuple[str, int], Road] = {}
 
     def to(self, name: str, port: int) -> Road:
         """The way to `port` of the session's pod."""
         key = (name, port)
         if key not in self._roads:
-            self._roads[key] = Road(lambda: self._resolve(name), port, hold=self._hold)
+            self._roads[key] = Road(
+                lambda: self._resolve(name),
+                port,
+                hold=self._hold,
+                backoff=self._backoff(),
+                works_again=lambda: self._works_again(name),
+            )
         return self._roads[key]
+
+    def _works_again(self, name: str) -> None:
+        for (one, _), road in self._roads.items():
+            if one == name:
+                road.hurry()
+        self._good(name)
 
     def forget(self, name: str) -> None:
         """The session is none any more."""
@@ -125,6 +161,8 @@ class Roads:
         """The network may be another one."""
         for road in self._roads.values():
             road.look()
+        for name in {name for name, _ in self._roads}:
+            self._good(name)
 
     def failure(self, name: str) -> str:
         """What keeps the session's clients waiting; empty when nothing does."""

@@ -19,7 +19,8 @@ QUICK_ATTACHED = 5  # who is at the keyboard waits: a short cut is not to have g
 class Backoff:
     """Waits of `first` seconds at least, so never more than five tries in a second.
 
-    The waits grow after `quick` of them. `hurry` ends the wait that is running and begins again at `first`.
+    The waits grow after `quick` of them. `hurry` ends the wait that is running, as soon as `first` seconds of it have
+    passed, and begins again at `first`.
     """
 
     def __init__(self, last: float = LAST_BACKGROUND_S, first: float = FIRST_S, *, quick: int = 0) -> None:
@@ -42,9 +43,9 @@ class Backoff:
 
     def hurry(self) -> None:
         """There is a reason to try now."""
-        self.reset()
+        self._failures = 0
         if self._scope is not None:
-            self._scope.cancel()
+            self._scope.deadline = min(self._scope.deadline, self._soonest)
 
     @property
     def longest(self) -> float:
@@ -55,16 +56,16 @@ class Backoff:
         """Wait before the next attempt."""
         seconds = random.uniform(self._first, self.longest)
         self._failures += 1
-        with anyio.CancelScope() as self._scope:
-            await anyio.sleep(seconds)
+        self._soonest = anyio.current_time() + self._first
+        with anyio.move_on_after(seconds) as self._scope:
+            await anyio.sleep_forever()
 
     async def apart(self) -> None:
         """Wait until `first` seconds after the last attempt that did not work, whoever made it.
 
         For attempts that many make in turn: one may have given up while it waited, or in the midst of its attempt.
         """
-        with anyio.CancelScope() as self._scope:
-            await anyio.sleep_until(self._soonest)
+        await anyio.sleep_until(self._soonest)
         self._soonest = anyio.current_time() + self._first
 
 
