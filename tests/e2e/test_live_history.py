@@ -94,10 +94,11 @@ def test_a_commit_of_the_developer_is_on_the_branch_there_by_itself(session: Ses
 
 def test_a_commit_of_the_developer_waits_while_something_is_staged_there(session: Session) -> None:
     before = session.laptop.inside(session.name, "echo s > staged && git add staged && git rev-parse HEAD")
-    git(session.workspace, "commit", "-q", "--allow-empty", "-m", "mine too")
     incoming = "git for-each-ref --format='%(objectname)' refs/paude/laptop/main"
-    eventually(lambda: session.laptop.inside(session.name, incoming).strip() == session.branch(), 20, "the push")
-    time.sleep(2)  # it could move now
+    # The second one is sent when all is done with the first.
+    for message in ("mine too", "and once more"):
+        git(session.workspace, "commit", "-q", "--allow-empty", "-m", message)
+        eventually(lambda: session.laptop.inside(session.name, incoming).strip() == session.branch(), 20, "the push")
     assert session.laptop.inside(session.name, "git rev-parse HEAD") == before
     session.laptop.inside(session.name, "git reset -q --hard refs/paude/laptop/main && rm -f staged")
 

@@ -82,8 +82,10 @@ async def test_a_tmux_server_commands_its_clients_and_nobody_outside(session: Se
     )
     try:
         # Everything that the laptop does with a session, beginning with its terminal.
-        async with attached(session.laptop, session.name):
-            eventually(lambda: token in session.inside("ls /tmp"), what="the trap, in the agent's own container")
+        # Whoever comes is thrown out at once, perhaps before tmux has drawn a prompt; this is shown in any case.
+        async with attached(session.laptop, session.name, shows=b"detached; the agent goes on") as thrown_out:
+            assert await thrown_out.ends() == 0
+        assert token in session.inside("ls /tmp"), "the trap, in the agent's own container"
         session.laptop.paude("status", session.name)
         session.laptop.paude("sessions")
         (session.workspace / "trapped.txt").write_text("x")
@@ -151,10 +153,8 @@ def test_a_flood_of_connections_to_the_gate_gets_nothing_and_the_laptop_still_wo
     session.inside(f"cat > /tmp/flood.sh << 'END'\n{FLOOD}END\nsetsid bash /tmp/flood.sh > /dev/null 2>&1 &")
     try:
         for number in range(3):
-            began = time.monotonic()
-            assert "state:      running\n" in session.laptop.paude("status", session.name).stdout
+            assert "state:      running\n" in session.laptop.paude("status", session.name, timeout=15).stdout
             (session.workspace / f"flood-{number}.txt").write_text("x")
-            assert time.monotonic() - began < 15
         eventually(lambda: session.inside("cat flood-2.txt", None) == "x", 15, "the sync during a flood")
         eventually(lambda: "done" in session.inside("cat /tmp/flood.log", None), 60, "the end of the flood")
         assert "SSH" not in session.inside("cat /tmp/flood.log")

@@ -7,13 +7,13 @@ import gzip
 import secrets
 import subprocess
 import threading
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from peers.cluster import in_container
+from peers.waiting import eventually
 from peers.walled import Walled
 
 from canaries import KINDS, files_below, found, kubeconfig_key, processes, sinks
@@ -52,11 +52,13 @@ class Processes:
     def __init__(self) -> None:
         self.arguments: set[bytes] = set()
         self.in_pods: set[bytes] = set()
+        self.looks = 0
 
     def look(self) -> None:
         arguments, inside = processes()
         self.arguments |= arguments
         self.in_pods |= inside
+        self.looks += 1
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -97,7 +99,8 @@ def test_no_canary_is_where_it_must_not_be(laptop: Laptop, kubectl: Admin) -> No
         )
         laptop.paude("status", name)
         laptop.paude("verify", name)
-        time.sleep(5 * LOOK_S)
+        looks = running.looks
+        eventually(lambda: running.looks > looks + 5, what="looks at what goes on afterwards")
     ours = laptop.state / "paude/sessions" / name
     keys = [(ours / file).read_text().splitlines()[2] for file in ("id_gate", "id_agent")]
 

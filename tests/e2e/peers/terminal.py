@@ -42,8 +42,8 @@ class Attached:
 
 
 @asynccontextmanager
-async def attached(laptop: Laptop, name: str) -> AsyncIterator[Attached]:
-    """A user in front of the session's terminal, which has shown its prompt."""
+async def attached(laptop: Laptop, name: str, shows: bytes = b"$ ") -> AsyncIterator[Attached]:
+    """A user in front of the session's terminal, which has shown its prompt or what else it `shows` at first."""
     user = User()
     process = subprocess.Popen(  # noqa: ASYNC220 -- started in a moment, and waited for in a thread
         [sys.executable, "-m", "paude", "attach", name],
@@ -55,7 +55,7 @@ async def attached(laptop: Laptop, name: str) -> AsyncIterator[Attached]:
         start_new_session=True,
     )
     try:
-        await user.sees(b"$ ", 60)
+        await user.sees(shows, 60)
         yield Attached(user, process)
     finally:
         if process.poll() is None:
