@@ -158,6 +158,8 @@ def notices(root: Path, made: list[Path]) -> dict[Path, str]:
             continue
         built_of = _said([*go, "version", "-m", str(binaries[program.name])], root)
         modules = re.findall(r"^\tdep\t(\S+)\t", built_of, re.MULTILINE)
+        # What is not built again was perhaps built by another user: `go list` knows no directory of what is not here.
+        _said([*go, "mod", "download", *modules], root / program.module)
         listed = _said([*go, "list", "-m", "-f", "{{.Path}}@{{.Version}} {{.Dir}}", *modules], root / program.module)
         for module, directory in (line.split(" ", 1) for line in listed.splitlines()):
             texts = [file for file in sorted(Path(directory).iterdir()) if _NOTICE.match(file.name)]

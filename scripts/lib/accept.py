@@ -111,10 +111,13 @@ class Checks:
             _run(["git", "-c", "user.name=accept", "-c", "user.email=accept@example.invalid", "-C", str(git), *words])
         began = time.monotonic()
         name = self.start("main", "--allow", self.options.allowed)
-        facts = json.loads(self.paude("status", name, "-o", "json"))
+        seconds = time.monotonic() - began
+        until = time.monotonic() + 60
+        while (facts := json.loads(self.paude("status", name, "-o", "json")))["state"] == "starting":
+            _patience(until, "what the cluster says of a container that runs")  # a kubelet tells it a moment later
         if facts["state"] != "running":
             raise Failed(f"it is {facts['state']}: {facts['reason']}")
-        return f"{facts['server']}, namespace {facts['namespace']}, in {time.monotonic() - began:.0f} s"
+        return f"{facts['server']}, namespace {facts['namespace']}, in {seconds:.0f} s"
 
     def survives_a_cut(self) -> str:
         """Every connection ends; work there and edits here go on, and meet again."""

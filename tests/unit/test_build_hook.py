@@ -87,3 +87,18 @@ def test_a_checkout_is_built_by_running_the_file(project: Path) -> None:
         check=True,
     )
     assert done.stdout == "", "modules that are not there are left out"
+
+
+def test_the_licences_of_what_another_user_built_are_found(
+    hook: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = hook.find_go()
+    theirs = subprocess.run([*go, "env", "GOMODCACHE"], capture_output=True, text=True, check=True).stdout.strip()
+    monkeypatch.setenv("GOMODCACHE", str(tmp_path / "modules"))
+    monkeypatch.setenv("GOPROXY", f"file://{theirs}/cache/download")
+    monkeypatch.setenv("GONOSUMDB", "*")
+    try:
+        places = set(hook.notices(ROOT, hook.build_all(ROOT)).values())
+    finally:
+        subprocess.run([*go, "clean", "-modcache"], check=True)  # it is made read-only
+    assert [place for place in places if place.startswith("notices/github.com/mutagen-io/mutagen@")]
