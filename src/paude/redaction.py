@@ -45,8 +45,8 @@ _FORMS = (
 
 
 # A private key whose end has not come yet, and what may come next of it.
-_BEGUN_KEY = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[A-Za-z0-9+/=\s]*-{0,5}\Z")
-_IN_KEY = re.compile(r"[A-Za-z0-9+/=\s]*(?:-{1,5}END|-{0,5}\Z|\n)")
+_BEGUN_KEY = r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[A-Za-z0-9+/=\s]*-{0,5}\Z"
+_IN_KEY = r"[A-Za-z0-9+/=\s]*(?:-{1,5}END|-{0,5}\Z|\n)"
 _LONGEST = 16 * 1024
 
 
@@ -87,7 +87,7 @@ class Redacted:
     def write(self, text: str) -> int:
         """Write the text without secrets; gives the length of what was given, as callers expect."""
         with self._turn:
-            if _BEGUN_KEY.search(self._given) and not _IN_KEY.match(text):
+            if re.search(_BEGUN_KEY, self._given) and not re.match(_IN_KEY, text):
                 self._begin_line()
             self._given += text
             if "\n" in text:
@@ -113,7 +113,7 @@ class Redacted:
     def _end_line(self) -> None:
         lines = self._given[: self._given.rindex("\n") + 1]
         self._show(lines)
-        if not _BEGUN_KEY.search(lines) or len(lines) > _LONGEST:
+        if not re.search(_BEGUN_KEY, lines) or len(lines) > _LONGEST:
             self._begin_line()
 
     def _begin_line(self) -> None:
@@ -142,13 +142,13 @@ def _inner(text: str) -> Iterator[str]:
     while waiting:
         one = waiting.pop()
         if isinstance(one, dict):
-            yield from (v for k, v in one.items() if isinstance(v, str) and _SECRET_NAME.search(str(k)))
+            yield from (v for k, v in one.items() if isinstance(v, str) and re.search(_SECRET_NAME, str(k)))
             waiting.extend(one.values())
         elif isinstance(one, list):
             waiting.extend(one)
 
 
-_SECRET_NAME = re.compile(r"secret|token$|private_key$|password|accessToken|refreshToken", re.IGNORECASE)
+_SECRET_NAME = r"(?i)secret|token$|private_key$|password|accessToken|refreshToken"
 
 
 def _forms_of(secret: str) -> Iterator[str]:

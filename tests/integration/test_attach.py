@@ -23,6 +23,8 @@ from paude.tunnel.pinned import PodReplaced
 from ssh_server import Sshd, sshd
 from terminal_user import Tmux, tmux
 
+VERBS = ("-session", "-message", "-client", "-clients", "-option")
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Sshd]:
@@ -87,6 +89,19 @@ async def test_a_terminal_whose_end_nobody_explains_is_a_lost_link_and_not_the_e
             await one.becomes(State.LIVE)
             one.user.type(b"here\r")
             await agent.holds("here", "here")
+
+
+async def test_a_login_costs_three_clients_of_tmux(tmp_path: Path, agent: Tmux):
+    """One waits until the agent's terminal is there, one is the user's, one says which server it is."""
+    told, client = tmp_path / "told", tmp_path / "bin" / "tmux"
+    client.parent.mkdir()
+    client.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {told}\nPATH={os.environ["PATH"]} exec tmux "$@"\n')
+    client.chmod(0o755)
+    with sshd(tmp_path, f"SetEnv PATH={client.parent}:{os.environ['PATH']}") as server:
+        async with attached(server, agent) as one:
+            await one.becomes(State.LIVE)
+    clients = [word for line in told.read_text().splitlines() for word in line.split() if word.endswith(VERBS)]
+    assert sorted(clients) == ["attach-session", "display-message", "has-session"]
 
 
 @contextmanager

@@ -109,7 +109,8 @@ def test_what_a_terminal_can_do_without_is_not_loaded_before_it(home: Path) -> N
     program = """
 import sys, paude.cli.terminal, paude.cli.choose, paude.plans.attach, paude.plans.on_podman
 import paude.backends.podman.ways, paude.plans.terminal
-late = {"cryptography.x509", "difflib", "paude.gate.client", "paude.sync.session", "paude.supervisor.server", "typer"}
+late = {"cryptography.x509", "difflib", "paude.backends.base", "paude.gate.client", "paude.sessions.states"}
+late |= {"paude.settings.table", "paude.ssh.filter", "paude.sync.session", "paude.supervisor.server", "typer"}
 print("LOADED", "asyncssh" in sys.modules, sorted(late & set(sys.modules)))
 """
     assert python(home, program).splitlines()[-1] == "LOADED True []"

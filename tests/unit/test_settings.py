@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from paude.errors import SettingsError
 from paude.settings import Paths, Settings, Settled, agreed, read, shown, table
 from paude.settings.kinds import DURATION, LABELS, QUANTITY, TOLERATIONS, Toleration
-from paude.settings.read import by_name, of_environment, of_file
+from paude.settings.reading import by_name, of_environment, of_file
 from paude.settings.table import Lifecycle
 
 CHECKOUT = Path(__file__).parents[2]

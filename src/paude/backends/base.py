@@ -14,8 +14,6 @@ if TYPE_CHECKING:  # the supervisor has no need of them
     from paude.egress.blocked import Denied
     from paude.egress.company import Company
 
-KUBERNETES, PODMAN = "kubernetes", "podman"
-
 
 @dataclass(frozen=True)
 class Location:

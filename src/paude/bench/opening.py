@@ -10,6 +10,7 @@ from paude.bench.typist import typist
 from paude.process import started
 from paude.settings import Paths
 from paude.supervisor import client
+from paude.sync import session
 
 LIMIT_S = 60.0
 HOT = 3
@@ -18,11 +19,15 @@ _ERASE_AND_LEAVE = b"\x15\r~."
 
 
 async def attach_each(name: str, paths: Paths) -> list[float]:
-    """Seconds the first time, cold (without a supervisor: nothing of paude's runs on this machine), and hot ones."""
+    """Seconds the first time, cold (without a supervisor: nothing of paude's runs on this machine), and hot ones.
+
+    Hot is who has worked a while: the sync, which a new supervisor connects first, is in step.
+    """
     first = await attach_once(name)
     await client.stop(paths)
     cold = await attach_once(name)
     await client.ensure(paths)
+    await session.first_cycle(paths, name)
     return [first, cold, *[await attach_once(name) for _ in range(HOT)]]
 
 

@@ -299,7 +299,7 @@ def _agree_to_settings(settled: Settled, workspace: Path, yes: bool) -> Project:
     from paude.process import clean
     from paude.settings import Paths
     from paude.settings import agreed as agreements
-    from paude.settings.read import WORKSPACE_FILE
+    from paude.settings.reading import WORKSPACE_FILE
     from paude.settings.shown import text
 
     paths = Paths.from_environment()

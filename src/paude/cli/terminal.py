@@ -41,11 +41,16 @@ def _ready(name: str | None) -> str | None:
 def open_terminal(name: str, clipboard: bool | None = None) -> None:
     """Show the session's terminal until the user leaves it; `clipboard` as in the settings when it is None."""
     from paude.plans.attach import open_shell
-    from paude.settings import Paths, read
+    from paude.settings import Paths
     from paude.ssh.outcome import AgentEnded as Ended
 
     paths = Paths.from_environment()
-    allowed = read(paths, None, {"terminal.clipboard": clipboard}).values.terminal.clipboard
+
+    def allowed() -> bool:
+        from paude.settings import read
+
+        return read(paths, None, {"terminal.clipboard": clipboard}).values.terminal.clipboard
+
     result = in_loop(lambda: open_shell(name, paths, clipboard=allowed))
     if isinstance(result, Ended):
         code = "" if result.code is None else f" with {result.code}"

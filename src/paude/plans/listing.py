@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from paude.backends.base import KUBERNETES, PODMAN, Listed
+from paude.backends import KUBERNETES, PODMAN
+from paude.backends.base import Listed
 from paude.errors import PaudeError
 from paude.sessions import records
 from paude.sessions.records import Record

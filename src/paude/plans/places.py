@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
-from paude.backends.base import PODMAN
+from paude.backends import PODMAN
 
 if TYPE_CHECKING:
     from paude.backends.base import Reachable, Session

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from paude.backends.base import KUBERNETES, PODMAN
+from paude.backends import KUBERNETES, PODMAN
 from paude.backends.request import Request
 from paude.egress.allowlist import Allowlist
 from paude.egress.company import Company

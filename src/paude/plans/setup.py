@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paude.backends.base import KUBERNETES, PODMAN
+from paude.backends import KUBERNETES, PODMAN
 from paude.errors import Forbidden, PaudeError, SettingsError
 from paude.plans import doctor
 from paude.plans.doctor import Check

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from importlib import import_module
 
 import anyio
 import anyio.to_thread
 
-from paude.errors import ConnectionLost
+from paude.errors import ConnectionLost, PaudeError
 from paude.plans.parked import TellsParked
 from paude.settings import Paths
 from paude.ssh import session_keys
-from paude.ssh.filter import TerminalFilter
-from paude.ssh.notify import Notifier
 from paude.ssh.remote import Identity, Remote
+from paude.ssh.screen import OutputFilter
 from paude.ssh.shell import AttachResult, State, attach
 from paude.ssh.terminal import Terminal
 from paude.supervisor import client
@@ -32,13 +32,14 @@ async def show(
     terminal: Terminal,
     *,
     senses: Senses | None = None,
-    clipboard: bool = False,
+    clipboard: Callable[[], bool] = lambda: False,
     told: Callable[[State], None] = lambda _: None,
     news: bool = False,
 ) -> AttachResult:
     """The agent's terminal at `terminal`, by `dialer`; the supervisor hears when the link is good again.
 
-    With `news` the user is told in it how the sync stands.
+    `clipboard` tells whether the agent's programs may write to the user's; it is asked while the login goes on, and may
+    raise. With `news` the user is told in the terminal how the sync stands.
     """
     keys = session_keys.load(paths.session(name))
     shown = anyio.Event()
@@ -57,17 +58,39 @@ async def show(
 
         await follow(paths, name, tell)
 
-    async with _followed(paths, watched) as telling:
+    allowed = cache(clipboard)
+    async with _followed(paths, watched) as telling, _meanwhile(lambda: _output(name, allowed())):
         return await attach(
             TellsParked(dialer, paths, name),
             Identity(keys.agent_client.private_openssh, keys.agent_host.public_openssh),
             terminal,
-            remote=Remote(clipboard=clipboard),
+            remote=Remote(clipboard=allowed),
             senses=senses,
-            output=lambda: Notifier(TerminalFilter(clipboard=clipboard), name),
+            output=lambda: _output(name, allowed()),
             told=telling,
             news=sync_news if news else None,
         )
+
+
+def _output(name: str, clipboard: bool) -> OutputFilter:
+    """What the pod's output goes through. Loaded here, and its patterns are compiled: a login waits long enough."""
+    from paude.ssh.filter import TerminalFilter
+    from paude.ssh.notify import Notifier
+
+    return Notifier(TerminalFilter(clipboard=clipboard), name)
+
+
+@asynccontextmanager
+async def _meanwhile(work: Callable[[], object]) -> AsyncIterator[None]:
+    """`work` in a thread beside the block; whoever needs what it makes does it himself if it failed or is not over."""
+
+    def quietly() -> None:
+        with suppress(PaudeError):
+            work()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(anyio.to_thread.run_sync, quietly)
+        yield
 
 
 @asynccontextmanager

@@ -7,8 +7,20 @@ and documents follow by themselves.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from paude.settings.paths import Paths
-from paude.settings.read import Found, Settled, read
-from paude.settings.table import Settings
+
+if TYPE_CHECKING:
+    from paude.settings.reading import Found, Settled, read
+    from paude.settings.table import Settings
 
 __all__ = ["Found", "Paths", "Settings", "Settled", "read"]
+
+
+def __getattr__(name: str) -> object:
+    """What takes its time to load, when it is asked for: who comes back to a terminal needs the directories first."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{'table' if name == 'Settings' else 'reading'}"), name)

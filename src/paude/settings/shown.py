@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from paude.settings import table
-from paude.settings.read import WORKSPACE_FILE, Found
+from paude.settings.reading import WORKSPACE_FILE, Found
 from paude.settings.table import Setting
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -10,7 +10,7 @@ from typing import Any
 
 from paude.errors import SettingsError
 from paude.settings.paths import Paths
-from paude.settings.read import load, plain
+from paude.settings.reading import load, plain
 
 
 def write(paths: Paths, changes: Mapping[str, object]) -> bool:

@@ -24,26 +24,21 @@ _EARLY = 1024 * 1024  # bytes that may come before they are shown
 _ENDED_S = 3.0
 _UNANSWERED = 30
 
-_TMUX = """\
-t() {{ tmux -u -S {socket} "$@"; }}
-i=0; until t has-session -t {session} 2>/dev/null || [ $i -ge 50 ]; do i=$((i+1)); sleep 0.1; done
-"""
 # Who the server is, so that held keys never reach another one. Beside the terminal and not on it: tmux throws away
 # what waits in a pty when it begins to draw.
-_ASK = _TMUX + "t display-message -p -t {session} '#{{pid}}.#{{start_time}}'\n"
+_ASK = "tmux -u -S {socket} display-message -p -t {session} '#{{pid}}.#{{start_time}}'\n"
 # This attachment's own stale client goes, found by its environment (a tty may long be somebody else's).
 _STALE = """\
 t list-clients -F '#{{client_pid}} #{{client_tty}}' 2>/dev/null | while read -r pid tty; do
 case "$(tr '\\0' '\\n' <"/proc/$pid/environ" 2>/dev/null)" in *PAUDE_CLIENT={client}*) t detach-client -t "$tty";; esac
 done
 """
-_SCRIPT = (
-    _TMUX
-    + """\
+_SCRIPT = """\
+t() {{ tmux -u -S {socket} "$@"; }}
+i=0; until t has-session -t {session} 2>/dev/null || [ $i -ge 50 ]; do i=$((i+1)); sleep 0.1; done
 [ "$TERM" = xterm-256color ] || ! command -v infocmp >/dev/null || infocmp >/dev/null 2>&1 || TERM=xterm-256color
 {stale}{clipboard}PAUDE_CLIENT={client} t attach-session -t {session}
 """
-)
 
 
 @dataclass(frozen=True)
@@ -56,19 +51,20 @@ class Identity:
 
 @dataclass(frozen=True)
 class Remote:
-    """Where the agent's tmux is found in the pod, and whether it may pass on what programs copy."""
+    """Where the agent's tmux is found in the pod, and what tells, once it is reached, whether it may pass on what
+    programs copy."""
 
     port: int = AGENT_PORT
     user: str = USER
     socket: str = "/run/paude/tmux.sock"
     session: str = "agent"
     ended: str = "/run/paude/agent-ended"
-    clipboard: bool = False
+    clipboard: Callable[[], bool] = lambda: False
 
     def command(self, client: str, *, again: bool) -> str:
         """The script that attaches as `client`, which may have done so before where it does it `again`."""
         stale = _STALE.format(client=client) if again else ""
-        clipboard = "t set-option -s set-clipboard on\n" if self.clipboard else ""
+        clipboard = "t set-option -s set-clipboard on\n" if self.clipboard() else ""
         return _SCRIPT.format(**self._tmux, client=client, stale=stale, clipboard=clipboard)
 
     @property
@@ -190,23 +186,32 @@ async def opened(
     async def ask() -> None:
         nonlocal server, failure
         try:
-            server = (await connection.run(remote.question)).text.strip()
+            server = await _server(connection, remote)
+            if not server:  # it was only just beginning
+                await screen.drawn()
+                server = await _server(connection, remote)
         except PaudeError as exc:
             failure = exc
             tasks.cancel_scope.cancel()
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(ask)
         try:
             screen = await _screen(connection, remote.command(client, again=again), kind, size)
+            tasks.start_soon(ask)  # not before: it would take the processor from what the user waits for
             await screen.drawn()
         except PaudeError as exc:
             failure = exc
             tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure
-    screen.server = server if _SERVER.fullmatch(server) else ""
+    screen.server = server
     return screen
+
+
+async def _server(connection: Connection, remote: Remote) -> str:
+    """Which tmux server is there; empty when it does not tell."""
+    told = (await connection.run(remote.question)).text.strip()
+    return told if _SERVER.fullmatch(told) else ""
 
 
 async def _screen(connection: Connection, command: str, kind: str, size: Size) -> RemoteScreen:

@@ -7,7 +7,8 @@ from typing import Any
 
 import anyio
 
-from paude.backends.base import KUBERNETES, Listed
+from paude.backends import KUBERNETES
+from paude.backends.base import Listed
 from paude.backends.kubernetes.cluster import Cluster, Object
 from paude.backends.kubernetes.manifests import resource_name
 from paude.backends.kubernetes.ownership import session_uid

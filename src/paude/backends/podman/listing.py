@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import anyio
 
-from paude.backends.base import PODMAN, Listed, Location
+from paude.backends import PODMAN
+from paude.backends.base import Listed, Location
 from paude.backends.podman import ownership
 from paude.backends.podman.containers import name_of
 from paude.backends.podman.engine import SERVER, Engine, Object, labels_of
