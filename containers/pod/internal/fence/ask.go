@@ -23,6 +23,7 @@ type Answer struct {
 const (
 	askTime   = 2 * time.Second
 	askLimit  = 64 << 10
+	retry     = 50 * time.Millisecond
 	mostNames = 8
 )
 
@@ -31,6 +32,23 @@ const request = "GET http://fence.paude.invalid/ HTTP/1.1\r\nHost: fence.paude.i
 
 // Ask is the question that the proxy at an address answers itself.
 func Ask(ctx context.Context, proxy string) (*Answer, error) { return ask(ctx, proxy) }
+
+// Answered returns when the proxy answers, or after as long as one question may take. A pair of rounds that begins
+// before that proves nothing, and the next one begins later than it could.
+func (s Settings) Answered(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	for {
+		if _, err := ask(ctx, s.Proxy); err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(retry):
+		}
+	}
+}
 
 // ask proves that the way to the proxy is open: the control without which "nothing else answers" means nothing.
 func ask(ctx context.Context, proxy string) (*Answer, error) {

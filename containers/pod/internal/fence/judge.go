@@ -96,6 +96,9 @@ func saw(round Round, what string) bool {
 	return false
 }
 
+// Waits says that nothing can be proved yet: no agent runs, and the proxy has never answered.
+func (j *Judge) Waits() bool { return !j.settled && j.answered.IsZero() }
+
 // Way names the first open way, for people.
 func (v Verdict) Way() string {
 	for _, one := range v.Targets {

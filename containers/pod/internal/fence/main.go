@@ -50,6 +50,9 @@ func Main([]string) int {
 func (s Settings) prove(ctx context.Context, judge *Judge) bool {
 	said := ""
 	for ctx.Err() == nil {
+		if judge.Waits() {
+			s.Answered(ctx)
+		}
 		for _, round := range s.Pair(ctx, judge.Known) {
 			judge.Add(round)
 			if judge.State == Leak {

@@ -25,6 +25,9 @@ func watchFence(ctx context.Context, settings fence.Settings, state *State) {
 	calm, pause := calmInterval(), firstPause
 	for ctx.Err() == nil {
 		before := judge.State
+		if judge.Waits() {
+			settings.Answered(ctx)
+		}
 		resume := state.traffic.Pause()
 		for _, round := range settings.Pair(ctx, judge.Known) {
 			if ctx.Err() != nil {
