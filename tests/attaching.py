@@ -105,7 +105,7 @@ async def attached(
 ) -> AsyncIterator[Attached]:
     """Attached by `attach` itself, through a relay."""
     ended = str(server.directory / "ended")
-    remote = Remote(server.port, server.user, str(agent.socket), ended=ended, clipboard=lambda: clipboard)
+    remote = Remote(server.port, server.user, str(agent.socket), ended=ended, clipboard=clipboard)
     identity = Identity(server.client.private_openssh, server.host.public_openssh)
     user = User()
     async with relay(("127.0.0.1", server.port)) as way, anyio.create_task_group() as tasks:

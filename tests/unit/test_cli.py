@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,20 @@ def test_what_is_wrong_with_a_terminal_is_told_in_the_same_words_by_either_way(h
     assert (short.returncode, short.stdout, short.stderr) == (long.returncode, long.stdout, long.stderr)
     assert short.returncode == 2
     assert short.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize("words", [("attach",), ("attach", "here"), ("attach", "--no-clipboard")], ids=" ".join)
+@pytest.mark.parametrize("backend", ["kubernetes", "podman"])
+def test_an_error_in_the_settings_is_told_before_a_terminal_is_opened(
+    home: Path, backend: str, words: tuple[str, ...]
+) -> None:
+    records.save(Paths(home / ".state/paude", *[home] * 3), replace(record("here"), backend=backend))
+    settings = home / ".config/paude/config.json"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"tunnel": 7}')
+    told, other = paude(home, *words), paude(home, "config", "show")
+    assert (told.returncode, told.stderr) == (other.returncode, other.stderr)
+    assert f"{settings}: tunnel is '7'" in told.stderr
 
 
 def test_loading_ssh_starts_no_program(home: Path) -> None:

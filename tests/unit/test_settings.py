@@ -9,6 +9,8 @@ import dataclasses
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paude.errors import SettingsError
-from paude.settings import Paths, Settings, Settled, agreed, read, shown, table
+from paude.settings import Paths, Settings, Settled, agreed, read, remembered, shown, table
 from paude.settings.kinds import DURATION, LABELS, QUANTITY, TOLERATIONS, Toleration
 from paude.settings.reading import by_name, of_environment, of_file
 from paude.settings.table import Lifecycle
@@ -334,3 +336,45 @@ def test_the_pod_is_told_its_limits_in_seconds_and_nothing_when_it_is_kept() -> 
     }
     assert Lifecycle(keep=True).pod_environment == Lifecycle(idle_timeout=0, max_age=0).pod_environment == {}
     assert "PAUDE_MAX_AGE" not in Lifecycle(max_age=0).pod_environment
+
+
+def test_what_is_remembered_of_the_settings_counts_until_something_else_is_set(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths.state.mkdir()
+
+    def say(clipboard: object) -> None:
+        paths.user_settings.write_text(json.dumps({"terminal": {"clipboard": clipboard}}))
+
+    def asked() -> list[bool]:
+        return [remembered.clipboard(paths) for _ in range(2)]
+
+    assert asked() == [False, False]
+    say(True)
+    assert asked() == [True, True]
+    monkeypatch.setenv("PAUDE_CLIPBOARD", "0")
+    assert asked() == [False, False]
+    say("perhaps")
+    for _ in range(2):  # what is wrong is told each time
+        with pytest.raises(SettingsError, match="perhaps"):
+            asked()
+    say(True)
+    monkeypatch.delenv("PAUDE_CLIPBOARD")
+    assert asked() == [True, True]
+    paths.user_settings.unlink()
+    paths.user_settings.mkdir()
+    with pytest.raises(SettingsError, match="is no file"):
+        asked()
+
+
+def test_what_is_remembered_of_the_settings_loads_nothing(paths: Paths) -> None:
+    paths.state.mkdir()
+    program = f"""
+import sys
+from pathlib import Path
+from paude.settings import Paths, remembered
+print(remembered.clipboard(Paths(*map(Path, {[*map(str, (paths.state, paths.runtime, paths.config, paths.cache))]!r}))))
+print("paude.settings.table" in sys.modules)
+"""
+    said = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout for _ in range(2)]
+    assert said == ["False\nTrue\n", "False\nFalse\n"]

@@ -41,16 +41,12 @@ def _ready(name: str | None) -> str | None:
 def open_terminal(name: str, clipboard: bool | None = None) -> None:
     """Show the session's terminal until the user leaves it; `clipboard` as in the settings when it is None."""
     from paude.plans.attach import open_shell
-    from paude.settings import Paths
+    from paude.settings import Paths, remembered
     from paude.ssh.outcome import AgentEnded as Ended
 
     paths = Paths.from_environment()
-
-    def allowed() -> bool:
-        from paude.settings import read
-
-        return read(paths, None, {"terminal.clipboard": clipboard}).values.terminal.clipboard
-
+    settled = remembered.clipboard(paths)  # whatever was asked: an error in the settings is told before all else
+    allowed = settled if clipboard is None else clipboard
     result = in_loop(lambda: open_shell(name, paths, clipboard=allowed))
     if isinstance(result, Ended):
         code = "" if result.code is None else f" with {result.code}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from urllib.parse import urlsplit
 
@@ -19,10 +18,10 @@ from paude.tunnel.ahead import ahead
 from paude.tunnel.link import senses
 
 
-async def open_shell(name: str, paths: Paths, *, clipboard: Callable[[], bool]) -> AttachResult:
+async def open_shell(name: str, paths: Paths, *, clipboard: bool) -> AttachResult:
     """Attach this process's terminal to the agent of the session; returns when the user leaves or the agent ends.
 
-    `clipboard` tells whether the agent's programs may write to the user's clipboard.
+    `clipboard` lets the agent's programs write to the user's.
     """
     record = records.load(paths, name)
     if not isinstance(record, Record):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import cache
 from importlib import import_module
 
 import anyio
 import anyio.to_thread
 
-from paude.errors import ConnectionLost, PaudeError
+from paude.errors import ConnectionLost
 from paude.plans.parked import TellsParked
 from paude.settings import Paths
 from paude.ssh import session_keys
@@ -32,14 +31,14 @@ async def show(
     terminal: Terminal,
     *,
     senses: Senses | None = None,
-    clipboard: Callable[[], bool] = lambda: False,
+    clipboard: bool = False,
     told: Callable[[State], None] = lambda _: None,
     news: bool = False,
 ) -> AttachResult:
     """The agent's terminal at `terminal`, by `dialer`; the supervisor hears when the link is good again.
 
-    `clipboard` tells whether the agent's programs may write to the user's; it is asked while the login goes on, and may
-    raise. With `news` the user is told in the terminal how the sync stands.
+    `clipboard` lets the agent's programs write to the user's. With `news` the user is told in the terminal how the sync
+    stands.
     """
     keys = session_keys.load(paths.session(name))
     shown = anyio.Event()
@@ -58,15 +57,14 @@ async def show(
 
         await follow(paths, name, tell)
 
-    allowed = cache(clipboard)
-    async with _followed(paths, watched) as telling, _meanwhile(lambda: _output(name, allowed())):
+    async with _followed(paths, watched) as telling, _meanwhile(lambda: _output(name, clipboard)):
         return await attach(
             TellsParked(dialer, paths, name),
             Identity(keys.agent_client.private_openssh, keys.agent_host.public_openssh),
             terminal,
-            remote=Remote(clipboard=allowed),
+            remote=Remote(clipboard=clipboard),
             senses=senses,
-            output=lambda: _output(name, allowed()),
+            output=lambda: _output(name, clipboard),
             told=telling,
             news=sync_news if news else None,
         )
@@ -82,14 +80,9 @@ def _output(name: str, clipboard: bool) -> OutputFilter:
 
 @asynccontextmanager
 async def _meanwhile(work: Callable[[], object]) -> AsyncIterator[None]:
-    """`work` in a thread beside the block; whoever needs what it makes does it himself if it failed or is not over."""
-
-    def quietly() -> None:
-        with suppress(PaudeError):
-            work()
-
+    """`work` in a thread beside the block; whoever needs what it makes does it himself if it is not over."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(anyio.to_thread.run_sync, quietly)
+        tasks.start_soon(anyio.to_thread.run_sync, work)
         yield
 
 

@@ -51,20 +51,19 @@ class Identity:
 
 @dataclass(frozen=True)
 class Remote:
-    """Where the agent's tmux is found in the pod, and what tells, once it is reached, whether it may pass on what
-    programs copy."""
+    """Where the agent's tmux is found in the pod, and whether it may pass on what programs copy."""
 
     port: int = AGENT_PORT
     user: str = USER
     socket: str = "/run/paude/tmux.sock"
     session: str = "agent"
     ended: str = "/run/paude/agent-ended"
-    clipboard: Callable[[], bool] = lambda: False
+    clipboard: bool = False
 
     def command(self, client: str, *, again: bool) -> str:
         """The script that attaches as `client`, which may have done so before where it does it `again`."""
         stale = _STALE.format(client=client) if again else ""
-        clipboard = "t set-option -s set-clipboard on\n" if self.clipboard() else ""
+        clipboard = "t set-option -s set-clipboard on\n" if self.clipboard else ""
         return _SCRIPT.format(**self._tmux, client=client, stale=stale, clipboard=clipboard)
 
     @property
