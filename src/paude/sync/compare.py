@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paude.sync.patterns import Matcher
-from paude.sync.tree import TEMPORARY, Found, entries, stays_inside
+from paude.sync.tree import TEMPORARY, Found, Kind, entries, stays_inside
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,19 @@ def local_tree(root: Path, matcher: Matcher) -> dict[str, Facts]:
 
 def _facts(found: Found) -> Facts | None:
     try:
-        if found.entry.is_symlink():
-            target = os.readlink(found.entry.path)
+        if found.kind is Kind.LINK:
+            target = found.target()
             return Facts("link", target=target) if stays_inside(found.path, target) else None
         if found.is_directory:
             return Facts("directory")
-        return _file(found.entry.path)
+        return _file(found)
     except OSError:
         return None  # gone meanwhile, or not to be read: the other side shows it
 
 
-def _file(path: str) -> Facts:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        executable = bool(os.fstat(descriptor).st_mode & 0o111)
+def _file(found: Found) -> Facts:
+    with found.open() as file:
+        executable = bool(os.fstat(file.fileno()).st_mode & 0o111)
         return Facts("file", executable, hashlib.file_digest(file, "sha256").hexdigest())
 
 

@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from paude.errors import PaudeError
 from paude.sync.selection import Outgoing
-from paude.sync.tree import Found, entries, stays_inside
+from paude.sync.tree import Found, Kind, entries, stays_inside
 
 
 async def copy(workspace: Path, source: Path, chosen: Outgoing, into: Path) -> None:
@@ -45,18 +45,16 @@ def _copy(workspace: Path, source: Path, chosen: Outgoing, into: Path) -> None:
 def _one(found: Found, to: Path) -> None:
     if found.is_directory:
         to.mkdir(mode=0o755)
-    elif not found.entry.is_symlink():
-        _file(found.entry.path, to)
-    elif stays_inside(found.path, target := os.readlink(found.entry.path)):
+    elif found.kind is Kind.FILE:
+        _file(found, to)
+    elif stays_inside(found.path, target := found.target()):
         to.symlink_to(target)
         os.utime(to, (0, 0), follow_symlinks=False)
 
 
-def _file(path: str, to: Path) -> None:
-    # What was a file a moment ago may be a link by now, or a pipe that would be waited for.
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as source, to.open("wb") as sink:
+def _file(found: Found, to: Path) -> None:
+    with found.open() as source, to.open("wb") as sink:
         shutil.copyfileobj(source, sink, 1 << 20)
         sink.flush()
-        os.fchmod(sink.fileno(), 0o755 if os.fstat(handle).st_mode & 0o111 else 0o644)
+        os.fchmod(sink.fileno(), 0o755 if os.fstat(source.fileno()).st_mode & 0o111 else 0o644)
         os.utime(sink.fileno(), (0, 0))

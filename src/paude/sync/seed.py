@@ -7,7 +7,6 @@ keep their nanoseconds and names their length; RFC 8878).
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
@@ -23,7 +22,7 @@ from paude.errors import PaudeError
 from paude.process import clean, started
 from paude.sync import daemon
 from paude.sync.selection import Outgoing
-from paude.sync.tree import Found, entries, stays_inside
+from paude.sync.tree import Found, Kind, entries, stays_inside
 
 _AT_ONCE = 256
 _TOLD = 10
@@ -70,9 +69,11 @@ class _Packing:
         self._total = self._named
 
     def _some(self, found: Iterator[Found]) -> bytes:
-        some = list(islice(found, _AT_ONCE))
-        self._named += sum(_AROUND + _size(one) for one in some)
-        return "".join(f"{one.path}\0" for one in some).encode()
+        some = []
+        for one in islice(found, _AT_ONCE):
+            self._named += _AROUND + one.size()
+            some.append(f"{one.path}\0")
+        return "".join(some).encode()
 
     async def listen(self, stderr: ByteReceiveStream) -> None:
         """Take the lines of the program: a JSON object each, or the words with which it fails."""
@@ -115,18 +116,11 @@ class _Packing:
             report.line(f"… and {len(self._unreadable) - _TOLD} more that cannot be read")
 
 
-def _size(found: Found) -> int:
-    try:
-        return 0 if found.is_directory else found.entry.stat(follow_symlinks=False).st_size
-    except OSError:
-        return 0
-
-
 def _stays(found: Found) -> bool:
     """Whether it is no link, or one that stays inside."""
-    if not found.entry.is_symlink():
+    if found.kind is not Kind.LINK:
         return True
     try:
-        return stays_inside(found.path, os.readlink(found.entry.path))
+        return stays_inside(found.path, found.target())
     except OSError:
         return False

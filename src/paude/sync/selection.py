@@ -18,7 +18,7 @@ from paude.errors import CommandFailed, UsageError
 from paude.process import ToolMissing, quiet_environment, run
 from paude.sync import patterns, secrets
 from paude.sync.patterns import Matcher
-from paude.sync.tree import entries
+from paude.sync.tree import Found, Kind, entries
 
 OWN_RULES = ".paudeignore"
 # Version control, as a directory or (worktrees, submodules) as a file; and what is native code for this machine only.
@@ -299,7 +299,7 @@ class _Search:
             if after.ignored(one.path, directory=one.is_directory):
                 by_name.append(one.path)
                 below = one.path + "/" if one.is_directory else "\0"
-            elif _may_hold_key(one.entry) and _holds_key(one.entry) and not self._released(one.path):
+            elif _holds_key(one) and not self._released(one.path):
                 by_content.append(one.path)
         return by_name, by_content
 
@@ -307,22 +307,20 @@ class _Search:
         return not Matcher((patterns.literal(path), *self.own)).ignored(path, directory=False)
 
 
-def _may_hold_key(entry: os.DirEntry[str]) -> bool:
-    if not secrets.name_worth_a_look(entry.name) or not entry.is_file(follow_symlinks=False):
+def _holds_key(found: Found) -> bool:
+    if found.kind is not Kind.FILE or not secrets.name_worth_a_look(found.name):
         return False
-    return entry.stat(follow_symlinks=False).st_size <= secrets.SNIFF_BYTES
-
-
-def _holds_key(entry: os.DirEntry[str]) -> bool:
     try:
-        return secrets.in_content(Path(entry.path).read_bytes())
+        with found.open() as file:
+            content = file.read(secrets.SNIFF_BYTES + 1)
     except OSError:
         return False
+    return len(content) <= secrets.SNIFF_BYTES and secrets.in_content(content)
 
 
 def _measure(workspace: Path, chosen: Outgoing) -> Size:
-    files = [e.entry for e in entries(workspace, chosen.matcher()) if not e.is_directory]
-    return Size(len(files), sum(f.stat(follow_symlinks=False).st_size for f in files))
+    sizes = [one.size() for one in entries(workspace, chosen.matcher()) if not one.is_directory]
+    return Size(len(sizes), sum(sizes))
 
 
 def _newly_sent(workspace: Path, before: Outgoing, now: Outgoing) -> tuple[str, ...]:
