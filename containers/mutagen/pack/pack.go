@@ -6,10 +6,11 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/mutagen-io/mutagen/pkg/filesystem"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,7 +28,7 @@ type Tell struct {
 }
 
 // Write packs the entries at paths, relative to root, in their order; a directory stands for itself alone. What is no
-// file, directory or link, or has gone, is left out. No link is followed at the end of a path, and no pipe waited for.
+// file, directory or link, or has gone, is left out. No link is followed, and no pipe waited for.
 func Write(out io.Writer, root string, paths <-chan string, tell Tell) error {
 	packed, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
@@ -35,7 +36,11 @@ func Write(out io.Writer, root string, paths <-chan string, tell Tell) error {
 	}
 	counted := &counting{to: packed}
 	archive := tar.NewWriter(counted)
-	for turn := range inOrder(root, paths) {
+	way, err := from(root)
+	if err != nil {
+		return err
+	}
+	for turn := range inOrder(way, paths) {
 		one := <-turn
 		switch err := one.appendTo(archive); {
 		case errors.Is(err, errUnreadable):
@@ -59,7 +64,7 @@ func (c *counting) Write(piece []byte) (int, error) {
 }
 
 // inOrder reads entries side by side and gives them in their order. Whoever stops taking them has to end the process.
-func inOrder(root string, paths <-chan string) <-chan chan *entry {
+func inOrder(way way, paths <-chan string) <-chan chan *entry {
 	turns, jobs := make(chan chan *entry, ahead), make(chan func())
 	for range readers {
 		go func() {
@@ -71,10 +76,12 @@ func inOrder(root string, paths <-chan string) <-chan chan *entry {
 	go func() {
 		defer close(jobs)
 		defer close(turns)
+		defer way.end()
 		for path := range paths {
 			turn := make(chan *entry, 1)
 			turns <- turn
-			jobs <- func() { turn <- look(root, path) }
+			within, err := way.to(path)
+			jobs <- func() { turn <- look(within, path, err) }
 		}
 	}()
 	return turns
@@ -87,48 +94,52 @@ type entry struct {
 	path    string
 	header  *tar.Header
 	content []byte
-	file    *os.File // of a file that is not small
+	rest    io.ReadCloser // of a file that is not small
 	err     error
 }
 
-func look(root, path string) *entry {
+// look lets the directory go that the entry is in, or has the error why there is none.
+func look(within *place, path string, err error) *entry {
+	if err != nil {
+		return &entry{path: path, err: err}
+	}
+	defer within.release()
 	e := &entry{path: path}
-	e.err = e.read(filepath.Join(root, path))
+	e.err = e.read(within, filepath.Base(path))
 	return e
 }
 
-func (e *entry) read(full string) error {
-	info, err := os.Lstat(full)
+func (e *entry) read(within *place, name string) error {
+	info, err := within.ReadContentMetadata(name)
 	if err != nil {
 		return err
 	}
-	switch info.Mode().Type() {
-	case fs.ModeDir:
-		e.header = e.of(info, tar.TypeDir)
+	switch info.Mode & filesystem.ModeTypeMask {
+	case filesystem.ModeTypeDirectory:
+		e.header = e.of(tar.TypeDir, 0, info.ModificationTime)
 		e.header.Name += "/"
-	case fs.ModeSymlink:
-		e.header = e.of(info, tar.TypeSymlink)
-		e.header.Linkname, err = os.Readlink(full)
-	case 0:
-		err = e.open(full)
+	case filesystem.ModeTypeSymbolicLink:
+		e.header = e.of(tar.TypeSymlink, info.Mode, info.ModificationTime)
+		e.header.Linkname, err = within.ReadSymbolicLink(name)
+	case filesystem.ModeTypeFile:
+		err = e.open(within, name)
 	}
 	return err
 }
 
-func (e *entry) open(full string) error {
-	// Never through a link that took the file's place, and never waiting for the writer of a pipe that did.
-	file, err := os.OpenFile(full, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+func (e *entry) open(within *place, name string) error {
+	file, err := openIn(within, name)
 	if err != nil {
 		return err
 	}
-	info, err := file.Stat()
-	if err != nil || !info.Mode().IsRegular() {
+	info, err := file.stat()
+	if err != nil || info.Mode&unix.S_IFMT != unix.S_IFREG {
 		return errors.Join(err, file.Close())
 	}
-	e.header = e.of(info, tar.TypeReg)
-	e.header.Size = info.Size()
+	e.header = e.of(tar.TypeReg, filesystem.Mode(info.Mode), time.Unix(info.Mtim.Unix()))
+	e.header.Size = info.Size
 	if e.header.Size > small {
-		e.file = file
+		e.rest = file
 		return nil
 	}
 	defer file.Close()
@@ -143,17 +154,17 @@ func (e *entry) open(full string) error {
 // already; the sync that follows puts it right.
 func cut(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
-func (e *entry) of(info fs.FileInfo, kind byte) *tar.Header {
+func (e *entry) of(kind byte, had filesystem.Mode, modified time.Time) *tar.Header {
 	mode := int64(0o644)
-	if kind == tar.TypeDir || info.Mode()&0o111 != 0 {
+	if kind == tar.TypeDir || had&0o111 != 0 {
 		mode = 0o755
 	}
-	return &tar.Header{Typeflag: kind, Name: e.path, Mode: mode, ModTime: info.ModTime(), Format: tar.FormatPAX}
+	return &tar.Header{Typeflag: kind, Name: e.path, Mode: mode, ModTime: modified, Format: tar.FormatPAX}
 }
 
 func (e *entry) appendTo(archive *tar.Writer) error {
-	if e.file != nil {
-		defer e.file.Close()
+	if e.rest != nil {
+		defer e.rest.Close()
 	}
 	if errors.Is(e.err, fs.ErrNotExist) || (e.err == nil && e.header == nil) {
 		return nil
@@ -164,11 +175,11 @@ func (e *entry) appendTo(archive *tar.Writer) error {
 	if err := archive.WriteHeader(e.header); err != nil {
 		return err
 	}
-	if e.file == nil {
+	if e.rest == nil {
 		_, err := archive.Write(e.content)
 		return err
 	}
-	_, err := io.CopyN(archive, io.MultiReader(upToAnError{e.file}, zeros{}), e.header.Size)
+	_, err := io.CopyN(archive, io.MultiReader(upToAnError{e.rest}, zeros{}), e.header.Size)
 	return err
 }
 

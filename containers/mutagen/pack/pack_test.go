@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,12 +68,52 @@ func TestEntriesAreWhatTheyAreWhenTheirTurnComes(t *testing.T) {
 	}
 }
 
+func TestADirectoryThatBecameALinkIsNotFollowed(t *testing.T) {
+	root := t.TempDir()
+	_ = os.MkdirAll(filepath.Join(root, "held/back"), 0o700)
+	_ = os.WriteFile(filepath.Join(root, "held/back/f"), []byte("secret"), 0o600)
+	_ = os.WriteFile(filepath.Join(root, "z"), []byte("x"), 0o600)
+	_ = os.Symlink("held", filepath.Join(root, "d"))
+	_, contents, unreadable := packed(t, root, "d", "d/back", "d/back/f", "z")
+	if !maps.Equal(contents, map[string]string{"d": "", "z": "x"}) {
+		t.Fatal(contents)
+	}
+	if !slices.Equal(unreadable, []string{"d/back", "d/back/f"}) {
+		t.Fatal(unreadable)
+	}
+}
+
+func TestDirectoriesAreEnteredInAnyOrder(t *testing.T) {
+	root := t.TempDir()
+	var names []string
+	for _, name := range []string{"a/b/c/f", "a/bb/f", "f", "a/b/f", "a/f"} {
+		_ = os.MkdirAll(filepath.Join(root, filepath.Dir(name)), 0o700)
+		_ = os.WriteFile(filepath.Join(root, name), []byte(name), 0o600)
+		names = append(names, name)
+	}
+	_, contents, unreadable := packed(t, root, names...)
+	if len(contents) != len(names) || unreadable != nil {
+		t.Fatal(contents, unreadable)
+	}
+	for name, content := range contents {
+		if name != content {
+			t.Fatal(name, content)
+		}
+	}
+}
+
 func TestAFileThatBecameShorterKeepsItsSize(t *testing.T) {
 	root := t.TempDir()
 	for _, size := range []int{small, small + 1} {
 		path := filepath.Join(root, "f")
 		_ = os.WriteFile(path, bytes.Repeat([]byte("x"), size), 0o600)
-		one := look(root, "f")
+		way, err := from(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		within, err := way.to("f")
+		one := look(within, "f", err)
+		way.end()
 		_ = os.Truncate(path, 1)
 		var out bytes.Buffer
 		archive := tar.NewWriter(&out)
