@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api_server import FORBIDDEN, VERSION, Answer, connection, serving
-from paude.backends.kubernetes import listing, proxies, registry, rights
+from paude.backends.kubernetes import listing, namespaces, proxies, registry, rights
 from paude.backends.kubernetes.namespaces import Namespace
 from paude.backends.kubernetes.relay import relayed
 from paude.egress.allowlist import Allowlist
@@ -291,3 +291,23 @@ async def test_the_relays_rights_are_asked_for_where_the_registry_is_seen_to_hav
     assert ({("pods", "create"), ("pods/exec", "create")} <= wanted) is relay
     assert ("pods", "create") not in {(rule.resource, verb) for rule in rights.NEEDED for verb in rule.verbs}
     assert asked == {"GET"}
+
+
+async def test_a_project_of_somebody_elses_is_told_as_one(tmp_path: Path) -> None:
+    exists = {
+        "kind": "Status",
+        "reason": "AlreadyExists",
+        "message": 'project.project.openshift.io "work" already exists',
+    }
+
+    def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
+        if method == "POST":
+            return 409, exists
+        return (403, FORBIDDEN) if "/namespaces/work" in path else (200, VERSION)
+
+    with serving(answer) as url:
+        async with connection(url, tmp_path) as cluster:
+            with pytest.raises(Forbidden, match="work is taken, and you may not see it") as refused:
+                await namespaces.ensure(cluster, create=True)
+    assert "role `edit`" in refused.value.hint
+    assert "somebody else" in refused.value.why

@@ -15,6 +15,8 @@ from paude.errors import Forbidden, NotFound
 # Where OpenShift writes the range of UIDs that it assigns from; whoever sets one himself is refused there.
 UID_RANGE = "openshift.io/sa.scc.uid-range"
 APPEARS_S = 10.0
+# Somebody else's may be this user's own other start, whose rights come a moment later; more often they never do.
+TAKEN_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,23 @@ async def _read_or_make(cluster: Cluster) -> Object | None:
         if found := await cluster.get("Namespace", cluster.namespace):
             return found
     try:
-        return await _create(cluster)
+        taken = not await _create(cluster)
     except Forbidden as error:
         error.hint = f"without --create-namespace paude uses {cluster.namespace}, if it is there; else ask for it"
         raise
+    if found := await _usable(cluster, TAKEN_S if taken else APPEARS_S):
+        return found
+    if not taken:
+        raise NotFound(f"the namespace {cluster.namespace} was asked for and does not appear", hint="try again")
+    raise Forbidden(
+        f"the namespace {cluster.namespace} is taken, and you may not see it",
+        why="it belongs to somebody else, or nobody has given you rights in it",
+        hint="choose another one with -n, or ask whose it is for the role `edit` in it",
+    )
 
 
-async def _create(cluster: Cluster) -> Object:
+async def _create(cluster: Cluster) -> bool:
+    """Whether it was made: there may be one that this user may not read, or somebody else was quicker."""
     meta = {"name": cluster.namespace}
     try:
         if await cluster.exists("project.openshift.io/v1"):
@@ -69,16 +81,16 @@ async def _create(cluster: Cluster) -> Object:
             labels = common_labels("namespace")
             await cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {**meta, "labels": labels}})
     except Conflict:
-        pass  # it is there, and this user may not read it; or somebody else was quicker
-    return await _usable(cluster)
+        return False
+    return True
 
 
-async def _usable(cluster: Cluster) -> Object:
+async def _usable(cluster: Cluster, limit_s: float) -> Object | None:
     """The namespace, once it can be used: OpenShift gives its maker the rights a moment after it answers."""
-    with anyio.move_on_after(APPEARS_S):
+    with anyio.move_on_after(limit_s):
         while True:
             with suppress(Forbidden):
                 if found := await cluster.get("Namespace", cluster.namespace):
                     return found
             await anyio.sleep(0.2)  # a namespace that may not be read yet cannot be watched either
-    raise NotFound(f"the namespace {cluster.namespace} was asked for and does not appear", hint="try again")
+    return None
