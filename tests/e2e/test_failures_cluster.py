@@ -54,15 +54,15 @@ def present(here: Here, obj: Mapping[str, Any]) -> Iterator[None]:
         file.unlink()
 
 
-def quota(**hard: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": hard}}
+def quota(called: str, hard: dict[str, str]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": called}, "spec": {"hard": hard}}
 
 
 @contextmanager
-def counted(here: Here, **hard: str) -> Iterator[None]:
+def counted(here: Here, called: str = "small", **hard: str) -> Iterator[None]:
     """A quota that the controller has taken up."""
-    with present(here, quota(**hard)):
-        words = ("--for=jsonpath={.status.hard}", "resourcequota/small", "--timeout=30s")
+    with present(here, quota(called, hard)):
+        words = ("--for=jsonpath={.status.hard}", f"resourcequota/{called}", "--timeout=30s")
         here.admin("wait", *words, namespace=here.space)
         yield
 
@@ -98,10 +98,12 @@ def test_what_a_quota_leaves_is_proposed_and_started_with_where_that_was_agreed_
     workspace = here.laptop.workspace(f"small-{secrets.token_hex(3)}")
     where = (str(workspace), "--agent", "shell", "--detach", "-n", here.space, *FULL)
     # Room for the gate, the proxy, and an agent of half the processors and the memory that it wants.
-    with counted(here, **{"limits.cpu": "5", "limits.memory": "6Gi", "requests.cpu": "1"}):
+    small = counted(here, **{"limits.cpu": "5", "requests.cpu": "1"})
+    with small, counted(here, "other", **{"limits.memory": "6Gi"}):
         refused = here.laptop.paude("start", *where, code=6)
         less = "--cpu 2000m --memory 4608Mi --cpu-request 900m"
         assert f"what is left is enough for `paude start {less}`" in refused.stderr
+        assert all(one in refused.stderr for one in ("limits.cpu", "limits.memory", "requests.cpu"))
 
         begun = here.laptop.paude("start", *where, "--yes")
         assert "starting so" in begun.stderr

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paude.backends.kubernetes.fitting import counts, others, within_quota
+from paude.backends.kubernetes.surroundings import Room
 from paude.errors import QuotaExceeded
 from paude.settings.quantity import amount
 from paude.settings.table import Resources
@@ -71,6 +72,48 @@ def test_where_nothing_is_left_nothing_is_proposed() -> None:
 @pytest.mark.parametrize("why", ["", "exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0", "x"])
 def test_what_no_flag_can_make_smaller_is_told_as_before(why: str) -> None:
     assert hint(why) == "as before"
+
+
+CPU = "exceeded quota: q, requested: limits.cpu=5, used: limits.cpu=0, limited: limits.cpu=3"
+ROOMY = Room("other", "limits.memory", "9Gi", "0")
+ROOMS = {
+    "one that the first pod fits into, and all together do not": (
+        [Room("q", "limits.cpu", "3", "0"), Room("q", "limits.memory", "8704Mi", "0")],
+        "--cpu 2000m --memory 7680Mi",
+        ["q leaves 8704Mi of limits.memory; the session's pods ask for 9216Mi"],
+    ),
+    "one of another quota, in the short words": (
+        [ROOMY, Room("other", "memory", "3Gi", "1Gi")],
+        "--cpu 2000m --memory-request 1600Mi",
+        ["other leaves 2048Mi of requests.memory; the session's pods ask for 4500Mi"],
+    ),
+    "the narrower one of two": (
+        [ROOMY, Room("a", "limits.memory", "8Gi", "0"), Room("b", "limits.memory", "6Gi", "0")],
+        "--cpu 2000m --memory 5120Mi",
+        ["a leaves 8192Mi of limits.memory; the session's pods ask for 9216Mi",
+         "b leaves 6144Mi of limits.memory; the session's pods ask for 9216Mi"],
+    ),
+    "none more": ([ROOMY, Room("other", "requests.storage", "1Gi", "1Gi")], "--cpu 2000m", []),
+    "one that is written oddly": ([Room("odd", "limits.memory", "1e1Gi", "0")], "--cpu 2000m", []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ROOMS)
+def test_all_that_the_sessions_pods_exceed_together_is_named_at_once(case: str) -> None:
+    rooms, flags, named = ROOMS[case]
+    answer = within_quota(QuotaExceeded("refused", why=CPU), WANTED, SESSION, ALL, rooms)
+    assert answer is not None
+    assert answer.hint == f"what is left is enough for `paude start {flags}`"
+    assert (answer.why or "").splitlines() == [CPU, *named]
+
+
+def test_what_only_another_quota_does_not_let_through_is_told_without_waiting() -> None:
+    why = "exceeded quota: q, requested: limits.cpu=5, used: limits.cpu=3, limited: limits.cpu=6"
+    rooms = [Room("other", "limits.memory", "6Gi", "0")]
+    assert within_quota(QuotaExceeded("refused", why=why), WANTED, SESSION, {}) is None
+    answer = within_quota(QuotaExceeded("refused", why=why), WANTED, SESSION, {}, rooms)
+    assert answer is not None
+    assert answer.fits == {"resources.limits.memory": "5120Mi"}
 
 
 @given(used=st.integers(0, 3000), limited=st.integers(0, 3000), beside=st.integers(1, 300))

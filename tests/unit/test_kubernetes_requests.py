@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api_server import FORBIDDEN, VERSION, Answer, connection, serving
-from paude.backends.kubernetes import listing, namespaces, proxies, registry, rights
+from paude.backends.kubernetes import listing, namespaces, proxies, registry, rights, surroundings
 from paude.backends.kubernetes.namespaces import Namespace
 from paude.backends.kubernetes.relay import relayed
 from paude.egress.allowlist import Allowlist
@@ -311,3 +311,27 @@ async def test_a_project_of_somebody_elses_is_told_as_one(tmp_path: Path) -> Non
                 await namespaces.ensure(cluster, create=True)
     assert "role `edit`" in refused.value.hint
     assert "somebody else" in refused.value.why
+
+
+@pytest.mark.parametrize(
+    ("spec", "counts"),
+    [
+        ({}, True),
+        ({"scopes": ["NotTerminating", "NotBestEffort"]}, True),
+        ({"scopes": ["Terminating"]}, False),
+        ({"scopes": ["NotTerminating", "BestEffort"]}, False),
+        ({"scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "Exists"}]}}, False),
+    ],
+    ids=str,
+)
+async def test_a_quota_without_sessions_is_none(tmp_path: Path, spec: dict[str, Any], counts: bool) -> None:
+    status = {"hard": {"limits.cpu": "4"}, "used": {"limits.cpu": "1"}}
+    items = [{"metadata": {"name": "q"}, "spec": spec, "status": status}]
+
+    def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
+        return 200, {**VERSION, "items": items, "metadata": {"resourceVersion": "1"}}
+
+    with serving(answer) as url:
+        async with connection(url, tmp_path) as cluster:
+            found = await surroundings.quotas(cluster)
+    assert found == ((surroundings.Room("q", "limits.cpu", "4", "1"),) if counts else ())

@@ -32,6 +32,7 @@ from paude.backends.kubernetes import (
     pull,
     reasons,
     registry,
+    surroundings,
     wall,
 )
 from paude.backends.kubernetes.cluster import Cluster, Object
@@ -358,7 +359,9 @@ class Start:
             ours.append(proxy["spec"]["template"]["spec"])
         allowlist = self._proxy if wanted.walled else ""
         others = fitting.others(await cluster.list("Pod"), pods.pod_name(wanted.name), allowlist)
-        return fitting.within_quota(refused, wanted.settings.resources, fitting.counts(ours), fitting.counts(others))
+        rooms = await surroundings.quotas(cluster)
+        together = fitting.counts(ours), fitting.counts(others)
+        return fitting.within_quota(refused, wanted.settings.resources, *together, rooms)
 
     def _pod_spec(
         self, gate: Pushed, image: Pushed, address: str | None, access: PullAccess, anchor: Anchor

@@ -67,7 +67,7 @@ async def quotas(cluster: Cluster) -> tuple[Room, ...]:
     except Forbidden:
         return ()
     rooms = []
-    for one in found:
+    for one in filter(_counts_sessions, found):
         status = one.get("status") or {}
         hard, used = status.get("hard") or {}, status.get("used") or {}
         names = ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory", "requests.storage", "cpu", "memory")
@@ -77,6 +77,12 @@ async def quotas(cluster: Cluster) -> tuple[Room, ...]:
             if name in hard
         ]
     return tuple(rooms)
+
+
+def _counts_sessions(quota: Mapping[str, Any]) -> bool:
+    """Whether pods of sessions count in it: they run for as long as they like, ask for something, and have no class."""
+    spec = quota.get("spec") or {}
+    return not spec.get("scopeSelector") and {*(spec.get("scopes") or ())} <= {"NotTerminating", "NotBestEffort"}
 
 
 async def others_who_may_read_secrets(cluster: Cluster) -> tuple[str, ...] | None:
