@@ -53,6 +53,22 @@ def session(shared_laptop: Laptop) -> Session:
     return Session(shared_laptop, shared_laptop.start(workspace), workspace)
 
 
+def test_an_agent_that_answers_runs_before_its_kubelet_has_told_so(session: Session, kubectl: Admin) -> None:
+    pod, told = f"pod/paude-{session.name}-0", {"waiting": {"reason": "PodInitializing"}}
+    path = "/status/containerStatuses/0"
+    late = [(f"{path}/state", told), (f"{path}/started", False), (f"{path}/ready", False)]
+    patch = json.dumps([{"op": "replace", "path": where, "value": value} for where, value in late])
+
+    def seen() -> str:
+        """What is shown while the cluster knows no better; empty where the kubelet has put it right meanwhile."""
+        kubectl("patch", pod, "--subresource=status", "--type=json", "-p", patch)
+        shown = session.laptop.paude("status", session.name).stdout
+        still = json.loads(kubectl("get", pod, "-o", "jsonpath={.status.containerStatuses[0].state}"))
+        return shown if still == told else ""
+
+    assert "state:      running\n" in eventually(seen, 60)
+
+
 @pytest.mark.parametrize("code", [0, 1, 7, 130, 255])
 def test_exec_ends_with_the_commands_own_code(session: Session, code: int) -> None:
     assert session.exec("sh", "-c", f"exit {code}").returncode == code

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+import anyio
+
+from paude.errors import PaudeError
 from paude.gate.client import Gate, GateStatus
 from paude.gate.connect import gate_of
 from paude.plans.places import place_of
 from paude.sessions.records import Record
-from paude.sessions.states import Seen
+from paude.sessions.states import Seen, SessionState
 from paude.settings import Paths
+from paude.ssh.ssh_config import AGENT_PORT
+from paude.tunnel.base import Dialer
+from paude.tunnel.ready import spoken
+
+ANSWERS_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,20 @@ async def look(record: Record, paths: Paths) -> Look:
             return Look(await session.seen(), None, warnings)
         async with gate_of(running, record.name, paths) as connection:
             gate = await Gate(connection).status()
-        return Look(await session.seen(asdict(gate)), gate, warnings)
+        seen = await session.seen(asdict(gate))
+        if seen.state is SessionState.STARTING and gate.leave and await _answers(running.dialer):
+            seen = Seen(SessionState.RUNNING)
+        return Look(seen, gate, warnings)
+
+
+async def _answers(dialer: Dialer) -> bool:
+    """Whether the agent can be reached: a start is done then, and the kubelet tells of it up to 2 s later."""
+    try:
+        with anyio.fail_after(ANSWERS_S):
+            await anyio.aclose_forcefully(await spoken(await dialer.dial(AGENT_PORT)))
+    except (PaudeError, TimeoutError):
+        return False
+    return True
 
 
 async def glance(record: Record, paths: Paths) -> Seen:
