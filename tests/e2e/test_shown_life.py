@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 from peers.waiting import eventually
 
 from laptop import Admin, Laptop
+from openshift_space import create
+from paude.backends.kubernetes import manifests
+from paude.backends.kubernetes.manifests import Identity
 
 pytestmark = pytest.mark.cluster
 
@@ -85,3 +89,24 @@ def test_a_session_without_a_claim_is_not_stopped_while_work_would_be_lost(lapto
     assert f"pod/paude-{name}-0" in kubectl.names("-l", f"paude.io/session={name}")
     laptop.paude("stop", name, "--discard")
     assert kubectl.names("-l", f"paude.io/session={name}") == set()
+
+
+def test_a_name_of_which_nothing_else_is_left_is_given_back(laptop: Laptop, kubectl: Admin) -> None:
+    owner, left = f"owner-{secrets.token_hex(3)}", []
+    for _ in range(2):  # what a start has made before its volume, and one whose volume is kept
+        who = Identity(f"left-{secrets.token_hex(3)}", secrets.token_hex(8), owner)
+        left.append(who.name)
+        create(kubectl, "proj-a", manifests.anchor(who, {}))
+    create(kubectl, "proj-a", manifests.volume_claim(who, "1Gi", None))
+    bare, kept = left
+    before = kubectl.names("-l", f"paude.io/session={kept}")
+
+    words = ("cleanup", "--elsewhere", "--owner", owner)
+    assert laptop.paude(*words, "--dry-run", "-o", "name").stdout == "", "a start may be under way"
+    assert laptop.paude(*words, "--dry-run", "-o", "name", "--older-than", "1s").stdout == f"{bare}\n"
+    done = laptop.paude(*words, "--older-than", "1s")
+
+    assert f"{bare} has ended (nothing but its name is left)\n" in done.stderr
+    assert kubectl.names("-l", f"paude.io/session={bare}") == set()
+    assert kubectl.names("-l", f"paude.io/session={kept}") == before
+    kubectl("delete", f"configmap/paude-{kept}", f"persistentvolumeclaim/paude-{kept}")

@@ -60,6 +60,25 @@ def test_a_session_of_a_laptop_that_is_gone_has_had_its_time(seen: Seen, older_t
     assert judge_elsewhere(one, NOW, older_than_s) == why
 
 
+@pytest.mark.parametrize(
+    ("made", "keeps", "older_than_s", "gone"),
+    [
+        (NOW - timedelta(hours=25), False, None, True),
+        (NOW - timedelta(hours=23), False, None, False),  # a start may be under way
+        (NOW - timedelta(hours=23), False, 3600.0, True),
+        (NOW - timedelta(hours=25), False, 30 * 3600.0, False),
+        (NOW - timedelta(hours=25), True, None, False),  # stopped and kept
+        (NOW - timedelta(hours=25), True, 0.0, False),
+    ],
+)
+def test_a_name_of_which_nothing_else_is_left_has_had_its_time(
+    made: datetime, keeps: bool, older_than_s: float | None, gone: bool
+) -> None:
+    place, stopped = Location("https://x.test"), Seen(SessionState.STOPPED)
+    one = Listed("x", "0" * 16, "me", "", "/w", "", made.isoformat(), "kubernetes", place, stopped, keeps)
+    assert bool(judge_elsewhere(one, NOW, older_than_s)) is gone
+
+
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
     return Paths(*(tmp_path / part for part in ("state", "run", "config", "cache")))

@@ -156,6 +156,9 @@ def test_the_volume_and_the_name_go_last_and_only_when_they_may() -> None:
     home, k = Homecoming(RECORD, NOWHERE), Stop(RECORD, NOWHERE)
     kept = {node.name for node in stop.take_down(k, home, keep_volume=True)}
     assert kept.isdisjoint({"delete volume", "delete anchor", "forget", "end sync"})
+    bare = stop.take_down(k, home, keep_volume=True, keep_name=False)
+    assert {node.name for node in bare} == {*kept, "delete anchor"}
+    assert {"delete policy", "delete secrets", "delete proxy"} <= before(bare, "delete anchor")
     gone = stop.take_down(k, home, keep_volume=False)
     assert "delete pod" in before(gone, "delete volume")
     assert {"delete policy", "delete secrets", "delete proxy", "delete volume"} <= before(gone, "delete anchor")

@@ -49,7 +49,8 @@ def cleanup(
     Each is stopped as `paude stop` does it: its work comes home first, and where some would be lost its volume stays.
 
     With --elsewhere it is the sessions that this machine did not start, or has forgotten: those that are parked, for
-    whatever reason. Their volumes stay, since nobody here can know what is on them alone.
+    whatever reason. Their volumes stay, since nobody here can know what is on them alone. A name of which nothing else
+    is left for a day is given back.
     """
     if owner is not None and not elsewhere:
         raise UsageError("--owner goes with --elsewhere")

@@ -24,6 +24,7 @@ from paude.sessions.records import Record
 from paude.sessions.states import Seen, SessionState, timed_out
 from paude.settings import Paths
 
+NAME_ALONE_S = 24 * 3600.0  # a start that is under way has a name first, and its volume and pod a moment later
 PATIENCE_S = 5.0  # a cluster that does not answer must not hold up the others
 
 
@@ -31,13 +32,14 @@ PATIENCE_S = 5.0  # a cluster that does not answer must not hold up the others
 class Stale:
     """A session that has had its time, and why; `older_than_s` is the age by which it was judged, if one was.
 
-    `owner` is whose it is, where this machine did not start it.
+    `owner` is whose it is, where this machine did not start it; `keeps`: it has a volume, which stays then.
     """
 
     record: Record
     why: str
     older_than_s: float | None = None
     owner: str = ""
+    keeps: bool = True
 
 
 @dataclass
@@ -63,7 +65,8 @@ def judge(record: Record, seen: Seen, now: datetime, older_than_s: float | None)
 def judge_elsewhere(one: Listed, now: datetime, older_than_s: float | None) -> str:
     """The same of a session that another machine started, which is not there to take its agent up again."""
     if one.seen.state is SessionState.STOPPED:
-        return ""
+        old = _aged(_recorded(one), now, NAME_ALONE_S if older_than_s is None else older_than_s)
+        return "nothing but its name is left" if old and not one.keeps else ""
     if one.seen.state in {SessionState.PARKED, SessionState.OPEN}:
         return one.seen.reason or "parked"
     return _aged(_recorded(one), now, older_than_s)
@@ -129,8 +132,8 @@ async def survey_elsewhere(paths: Paths, owner: str, *, older_than_s: float | No
     found = Survey(troubles=seen.troubles, others=tuple(sorted({one.owner for one in unknown} - {owner})))
     for one in sorted(unknown, key=lambda one: one.name):
         why = judge_elsewhere(one, now, older_than_s) if one.owner == owner else ""
-        if why and one.keeps:
-            found.stale.append(Stale(_recorded(one), why, older_than_s, owner))
+        if why and (one.keeps or one.seen.state is SessionState.STOPPED):
+            found.stale.append(Stale(_recorded(one), why, older_than_s, owner, one.keeps))
         elif why:
             found.troubles.append(f"{one.name} stays ({why}): its files would die with its pod")
     return found
@@ -153,21 +156,22 @@ async def _judged(paths: Paths, name: str, older_than_s: float | None) -> Stale 
 async def end_elsewhere(
     stale: Iterable[Stale], paths: Paths, display: OpenDisplay, tell: Callable[[str], None], *, limit_s: float
 ) -> list[PaudeError]:
-    """Remove all of them but their volumes and names, one after the other; gives the errors of those that resisted."""
+    """Remove all of them but volumes and the names of these, one after the other; gives the errors of what resisted."""
     failed = []
     for one in stale:
         name = one.record.name
         try:
             with records.locked(paths, name):
                 again = await survey_elsewhere(paths, one.owner, older_than_s=one.older_than_s)
-                if one.record.uid not in {other.record.uid for other in again.stale}:
+                known = next((other for other in again.stale if other.record.uid == one.record.uid), None)
+                if known is None:
                     continue  # somebody else ended it, or goes on with it
-                await take_down(one.record, paths, display, keep_volume=True, limit_s=limit_s)
+                await take_down(one.record, paths, display, keep_volume=True, keep_name=known.keeps, limit_s=limit_s)
         except PaudeError as error:
             tell(f"{name} was not removed: {error}")
             failed.append(error)
             continue
-        tell(f"{name} has ended ({one.why}); its volume was kept")
+        tell(f"{name} has ended ({one.why}){'; its volume was kept' if known.keeps else ''}")
     return failed
 
 

@@ -118,13 +118,14 @@ class OnKubernetes:
 
         return stop.bring_home(Stop(record, paths), Homecoming(record, paths))
 
-    def take_down(self, record: Record, paths: Paths, *, keep_volume: bool) -> Plan:
+    def take_down(self, record: Record, paths: Paths, *, keep_volume: bool, keep_name: bool = True) -> Plan:
         """What protected the pod goes after it."""
         from paude.backends.kubernetes.stop import Stop
         from paude.plans import stop
         from paude.plans.homecoming import Homecoming
 
-        return stop.take_down(Stop(record, paths), Homecoming(record, paths), keep_volume=keep_volume)
+        home = Homecoming(record, paths)
+        return stop.take_down(Stop(record, paths), home, keep_volume=keep_volume, keep_name=keep_name)
 
     def change(self, record: Record, paths: Paths, add: tuple[str, ...], remove: tuple[str, ...]) -> Plan:
         """Another proxy gets the address of the session."""

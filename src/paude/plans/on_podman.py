@@ -92,8 +92,8 @@ class OnPodman:
 
         return stop.bring_home(Stop(record, paths), Homecoming(record, paths))
 
-    def take_down(self, record: Record, paths: Paths, *, keep_volume: bool) -> Plan:
-        """What the containers used goes after them."""
+    def take_down(self, record: Record, paths: Paths, *, keep_volume: bool, keep_name: bool = True) -> Plan:
+        """What the containers used goes after them. The name is the volume's."""
         from paude.backends.podman.stop import Stop
         from paude.plans import stop
         from paude.plans.homecoming import Homecoming

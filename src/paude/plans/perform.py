@@ -163,13 +163,24 @@ def _refresh_plan(record: Record, paths: Paths, gift: Gift) -> Plan:
     return place_of(record.backend).refresh(ends, contents)
 
 
-async def take_down(record: Record, paths: Paths, display: OpenDisplay, *, keep_volume: bool, limit_s: float) -> None:
-    """Remove the session from the cluster and, without its volume, from the records. May be repeated."""
+async def take_down(
+    record: Record,
+    paths: Paths,
+    display: OpenDisplay,
+    *,
+    keep_volume: bool,
+    keep_name: bool = True,
+    limit_s: float,
+) -> None:
+    """Remove the session from the cluster and, without its volume, from the records. May be repeated.
+
+    A volume that is kept keeps the name, unless there is none.
+    """
     if not record.server:
         records.forget(paths, record.name)  # it was killed before it reached the cluster
         ssh_config.write(paths, records.names_of(paths))
         return
-    plan = place_of(record.backend).take_down(record, paths, keep_volume=keep_volume)
+    plan = place_of(record.backend).take_down(record, paths, keep_volume=keep_volume, keep_name=keep_name)
     with display(plan) as emit:
         async with committed(plan, Recorder(emit), limit_s):
             pass

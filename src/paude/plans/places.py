@@ -92,8 +92,8 @@ class Place(Protocol):
         """The plan before a stop, and the step that tells what would be lost."""
         ...
 
-    def take_down(self, record: Record, paths: Paths, *, keep_volume: bool) -> Plan:
-        """The plan of a stop."""
+    def take_down(self, record: Record, paths: Paths, *, keep_volume: bool, keep_name: bool = True) -> Plan:
+        """The plan of a stop. A volume that is kept keeps the name, unless there is none."""
         ...
 
     def change(self, record: Record, paths: Paths, add: tuple[str, ...], remove: tuple[str, ...]) -> Plan:

@@ -31,8 +31,8 @@ def bring_home(k: Steps[P], home: Homecoming) -> tuple[Plan, Node[Losses]]:
     return plan, plan.step(home.judge, fetched, flushed)
 
 
-def take_down(k: Stop, home: Homecoming, *, keep_volume: bool) -> Plan:
-    """Everything of the session goes; with `keep_volume` all but the volume and the name."""
+def take_down(k: Stop, home: Homecoming, *, keep_volume: bool, keep_name: bool = True) -> Plan:
+    """Everything of the session goes; with `keep_volume` all but the volume, and the name where `keep_name` says so."""
     plan = Plan("stop", remedy=f"paude stop {k.record.name} --discard")
     cluster = plan.step(k.connect)
     pod = plan.step(k.delete_pod, cluster)
@@ -41,6 +41,8 @@ def take_down(k: Stop, home: Homecoming, *, keep_volume: bool) -> Plan:
     proxy = plan.step(k.delete_proxy, cluster, after=[pod])
     if keep_volume:
         plan.step(home.pause_sync, after=[pod])
+        if not keep_name:
+            plan.step(k.delete_anchor, cluster, after=[policy, secrets, proxy])
     else:
         ended = plan.step(home.end_sync, after=[pod])
         volume = plan.step(k.delete_volume, cluster, after=[pod])
