@@ -68,7 +68,7 @@ class Peer:
             async for found in states:
                 if wanted(found):
                     return found
-        raise AssertionError("the daemon ended")
+        raise AssertionError("a watch does not end")
 
 
 @contextmanager

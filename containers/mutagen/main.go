@@ -4,7 +4,9 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"syscall"
 
 	"github.com/mutagen-io/mutagen/cmd/mutagen/daemon"
 	"github.com/mutagen-io/mutagen/cmd/mutagen/sync"
@@ -17,20 +19,22 @@ import (
 func main() {
 	endpoint.Register()
 	root := &cobra.Command{Use: "paude-sync", SilenceUsage: true, Version: mutagen.Version}
-	root.AddCommand(withReadiness(daemon.DaemonCommand), sync.SyncCommand, watchCommand, packCommand)
+	root.AddCommand(asChild(daemon.DaemonCommand), sync.SyncCommand, watchCommand, packCommand)
 	if err := root.Execute(); err != nil {
 		os.Exit(1)
 	}
 }
 
-// withReadiness lets `daemon run` print one line, `ready`, once its socket answers.
-func withReadiness(command *cobra.Command) *cobra.Command {
+// asChild lets `daemon run` print one line, `ready`, once its socket answers, and end with its standard input: whoever
+// started it holds the other end, and when that one was killed its tunnels are gone, and nobody would make others.
+func asChild(command *cobra.Command) *cobra.Command {
 	for _, child := range command.Commands() {
 		if child.Name() != "run" {
 			continue
 		}
 		run := child.RunE
 		child.RunE = func(c *cobra.Command, arguments []string) error {
+			go endWithInput()
 			go func() {
 				if awaitSocket() == nil {
 					fmt.Println("ready")
@@ -40,4 +44,10 @@ func withReadiness(command *cobra.Command) *cobra.Command {
 		}
 	}
 	return command
+}
+
+// endWithInput ends this process as a signal would: what is under way is finished, the lock is given back.
+func endWithInput() {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
 }

@@ -43,15 +43,19 @@ def steps() -> list[str]:
 def in_turn(victim: str, *always: str) -> Iterator[object]:
     """Every step with that victim; all but those that are named only in the long form."""
     for step in steps():
-        yield pytest.param(victim, step, marks=[] if step in always else pytest.mark.slow, id=f"{victim}-{step}")
+        yield pytest.param(victim, step, marks=marks(step, always), id=f"{victim}-{step}")
+
+
+def marks(step: str, always: Sequence[str]) -> list[pytest.MarkDecorator]:
+    return [] if step in always else [pytest.mark.slow]
 
 
 EVERY = [
     *in_turn("paude", *SHORT),
     *in_turn("podman", "run gate"),
     *in_turn("conmon", "run agent"),
-    *in_turn("supervisor", "first sync"),
 ]
+SYNCING = ["define sync", "seed", "first sync"]
 
 
 CUT_OFF = """#!/bin/sh
@@ -75,8 +79,8 @@ def laptop() -> Iterator[Laptop]:
 
 def killed_at(laptop: Laptop, workspace: Path, name: str, step: str, victim: str = "paude") -> tuple[int, str]:
     """Start a session and kill something without any warning when a step begins; how the start ends, and its words."""
-    words = ("start", str(workspace), "--agent", "shell", "-d", "--name", name, "--progress", "plain")
-    with laptop.popen(*words) as child:
+    words = ("--agent", "shell", "-d", "--name", name, "--progress", "plain", "--timeout", "200")
+    with laptop.popen("start", str(workspace), *words) as child:
         assert child.stderr is not None
         said = ""
         for line in child.stderr:
@@ -94,8 +98,14 @@ def killed_at(laptop: Laptop, workspace: Path, name: str, step: str, victim: str
 
 def supervisors(laptop: Laptop, _: int, name: str) -> list[int]:
     """The supervisor of that laptop; none is there before the step that starts it."""
-    found = json.loads(laptop.paude("supervisor", "status", "-o", "json").stdout)
-    return [found["pid"]] if found["running"] else []
+    return [pid for pid in processes("paude[.]plans[.]supervise") if f"HOME={laptop.home}" in environment(pid)]
+
+
+def environment(pid: int) -> list[str]:
+    """The variables of a process; none of one that is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/environ").read_text(errors="replace").split("\0")
+    return []
 
 
 def monitors(_: Laptop, pid: int, name: str) -> list[int]:
@@ -106,7 +116,7 @@ def monitors(_: Laptop, pid: int, name: str) -> list[int]:
 
 def processes(pattern: str) -> list[int]:
     """Those with such a command line."""
-    listed = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True)
+    listed = subprocess.run(["pgrep", "-f", "--", pattern], capture_output=True, text=True)
     return [int(one) for one in listed.stdout.split()]
 
 
@@ -129,6 +139,27 @@ def test_nothing_is_left_of_a_start_in_which_something_was_killed(laptop: Laptop
     assert things("kill-") == before
     assert name not in str(laptop.records())
     eventually(lambda: set(processes(f"paude-{name}")) <= {os.getpid()}, what="the last process of the session ends")
+
+
+@pytest.mark.parametrize("step", [pytest.param(step, marks=marks(step, SYNCING)) for step in steps()])
+def test_a_start_whose_supervisor_is_killed_comes_through(laptop: Laptop, step: str) -> None:
+    before = things("kill-")
+    name = f"kill-sup-{step.replace(' ', '-')}"
+    workspace = laptop.workspace(name, {f"{number // 50}/{number}": "x" for number in range(500)})
+    code, said = killed_at(laptop, workspace, name, step, "supervisor")
+    assert code == 0, said
+    assert supervisors(laptop, 0, name), "only the next verb would have brought another one"
+    eventually(lambda: healthy(laptop, name), what="the sync is in step")
+    (workspace / "later").write_text("later")
+    laptop.paude("sync", "flush", name)
+    assert laptop.inside(name, "ls /workspace/9 | wc -l; cat /workspace/later") == "50\nlater"
+    laptop.paude("stop", name)
+    assert things("kill-") == before
+
+
+def healthy(laptop: Laptop, name: str) -> bool:
+    found = json.loads(laptop.paude("sync", "status", name, "-o", "json").stdout)
+    return bool(found["healthy"] and found["cycles"])
 
 
 def test_a_start_after_a_killed_one_works_and_takes_its_place(laptop: Laptop) -> None:

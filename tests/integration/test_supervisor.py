@@ -20,6 +20,7 @@ from anyio.abc import ByteStream, Process
 
 from attaching import Link
 from paude.errors import ConnectionLost, SessionGone
+from paude.plans.news import sync_news
 from paude.process import run
 from paude.settings import Paths
 from paude.ssh import fdpass, session_keys, ssh_config
@@ -27,7 +28,8 @@ from paude.ssh.ssh_config import HELPER, agent_alias
 from paude.supervisor import client
 from paude.supervisor.hold import Road, Roads
 from paude.supervisor.server import LOG_LIMIT, serve
-from paude.sync import history
+from paude.sync import history, session
+from paude.sync.selection import Outgoing
 from paude.tunnel.backoff import FIRST_S, Backoff
 from paude.tunnel.base import Dialer
 from paude.tunnel.local import LocalStream
@@ -173,6 +175,68 @@ async def test_its_git_brings_no_other_one_to_life(tmp_path: Path, monkeypatch: 
         await history.fetch(workspace, "one", paths)
     try:
         assert await client.status(paths) is None
+    finally:
+        await client.stop(paths)
+
+
+@pytest.fixture
+def own_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """Where `ensure` starts a supervisor as users have it."""
+    monkeypatch.delenv(fdpass.SUPERVISED, raising=False)
+    found = Paths(tmp_path / "state/paude", tmp_path / "run/paude", tmp_path, tmp_path)
+    for directory in (found.state, found.runtime):
+        directory.mkdir(parents=True)
+    return found
+
+
+async def test_what_failed_because_the_supervisor_was_killed_is_done_again_with_another(own_paths: Paths):
+    paths, killed = own_paths, list[int]()
+
+    async def work() -> str:
+        if len(killed) == 2:
+            return "done"
+        killed.append(await client.ensure(paths))
+        os.kill(killed[-1], signal.SIGKILL)
+        raise ConnectionLost("the sync daemon ended")
+
+    try:
+        assert await client.supervised(paths, work) == "done"
+        assert len(set(killed)) == 2
+    finally:
+        await client.stop(paths)
+
+
+async def test_what_fails_with_a_supervisor_that_lives_is_done_once(own_paths: Paths):
+    tries = []
+
+    async def work() -> None:
+        tries.append(await client.ensure(own_paths))
+        raise ConnectionLost("the pod does not answer")
+
+    try:
+        with pytest.raises(ConnectionLost, match="the pod does not answer"):
+            await client.supervised(own_paths, work)
+        assert len(tries) == 1
+    finally:
+        await client.stop(own_paths)
+
+
+async def test_a_killed_one_is_replaced_while_somebody_is_at_the_terminal(own_paths: Paths):
+    paths = own_paths
+    (paths.state / "ssh_config").write_text("")
+    (paths.state / "workspace").mkdir()
+    await client.ensure(paths)
+    try:
+        await session.define(paths, "one", paths.state / "workspace", Outgoing((), ()))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(sync_news, paths, "one", lambda _: None)
+            first = await client.ensure(paths)
+            os.kill(first, signal.SIGKILL)
+            with anyio.fail_after(20):
+                while (found := await client.status(paths)) is None:  # noqa: ASYNC110
+                    await anyio.sleep(0.02)  # a socket that is not there yet has no event
+            assert found["pid"] != first
+            tasks.cancel_scope.cancel()
     finally:
         await client.stop(paths)
 

@@ -130,7 +130,7 @@ class Game:
         await self.keeper.wait()
 
     async def kill_supervisor(self) -> None:
-        """Its tunnels end with it, the daemon does not."""
+        """Its tunnels end with it, and the daemon, a moment later."""
         await self.up.wait()
         assert self.keeper is not None
         self.keeper.kill()

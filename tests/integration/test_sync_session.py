@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import sys
+from contextlib import aclosing
 from pathlib import Path
 
 import anyio
 import pytest
 
-from paude.errors import NotFound
+import sync_keeper
+from paude.errors import ConnectionLost, NotFound
 from paude.plans.news import sync_news
+from paude.process import started
 from paude.sync import daemon, selection, session
 from paude.sync.limits import Limits
 from sync_peer import NAME, eventually, peer, reads, synced, tree
@@ -226,6 +230,25 @@ async def test_a_daemon_that_was_left_behind_is_replaced(tmp_path: Path) -> None
         await both.create()
         async with daemon.daemon(both.paths):
             assert (await both.state(lambda s: s.settled)).healthy
+
+
+async def test_a_daemon_ends_when_what_keeps_it_was_killed(tmp_path: Path) -> None:
+    with anyio.fail_after(60), peer(tmp_path) as both:
+        places = (both.paths.state, both.paths.runtime, both.paths.config, both.paths.cache)
+        async with started([sys.executable, sync_keeper.__file__, *places], stderr=None) as keeper:
+            assert keeper.stdout is not None
+            pid = int(await keeper.stdout.receive())
+            try:
+                await both.create()
+                async with aclosing(session.watch(both.paths, NAME)) as states:
+                    await anext(states)
+                    keeper.kill()
+                    with pytest.raises(ConnectionLost, match="the sync daemon ended"):
+                        async for _ in states:
+                            pass
+            except TimeoutError:
+                os.kill(pid, signal.SIGKILL)
+                raise
 
 
 async def test_an_emptied_pod_stops_the_sync_and_empties_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -102,14 +103,11 @@ class Homecoming:
     async def flush_sync(self, pod: Reachable | None) -> Losses:
         """Bring the last changes over, and read what stands in the way."""
         name = self.record.name
-        await supervisor.ensure(self.paths)
         if pod is None:
             return Losses((f"the pod of {name} does not run, so its last changes cannot be brought over",))
         try:
             with anyio.fail_after(FLUSH_S):
-                await session.resume(self.paths, name)  # at once, where it was about to try again later
-                await session.first_cycle(self.paths, name)
-                state = await session.flush(self.paths, name)
+                state = await supervisor.supervised(self.paths, self._flushed)
         except (PaudeError, TimeoutError) as error:
             return Losses((f"the last changes could not be brought over: {error or 'no connection'}",))
         if state.flagged:
@@ -117,6 +115,11 @@ class Homecoming:
                 f"{len(state.flagged)} files came that tools here run when they are called: {_some(state.flagged)}"
             )
         return in_the_way(state)
+
+    async def _flushed(self) -> SyncState:
+        await session.resume(self.paths, self.record.name)  # at once, where it was about to try again later
+        await session.first_cycle(self.paths, self.record.name)
+        return await session.flush(self.paths, self.record.name)
 
     async def advance_branch(self, files: Losses) -> None:
         """Move the developer's branch forward to what the agent committed, where that is safe; else say why not."""
@@ -141,15 +144,13 @@ class Homecoming:
         """Keep the sync's memory of both sides for the next start."""
         if self.record.mounted or self.record.guest:
             return
-        await supervisor.ensure(self.paths)
-        await session.pause(self.paths, self.record.name)
+        await supervisor.supervised(self.paths, partial(session.pause, self.paths, self.record.name))
 
     async def end_sync(self) -> None:
         """End the live sync; both trees stay as they are. After a killed start nobody may run the daemon any more."""
         if self.record.mounted:
             return
-        await supervisor.ensure(self.paths)
-        await session.terminate(self.paths, self.record.name)
+        await supervisor.supervised(self.paths, partial(session.terminate, self.paths, self.record.name))
 
     async def forget(self) -> None:
         """Remove what this machine remembers of the session."""

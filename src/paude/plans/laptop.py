@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,22 +208,24 @@ class Laptop:
             with anyio.CancelScope(shield=True), anyio.move_on_after(UNDO_S):
                 # What a session that was there before remembers of both sides would be missed: changes of one side
                 # that the other has not seen yet would become conflicts.
-                await (session.terminate if self.fresh else session.pause)(self.paths, self.name)
+                undo = session.terminate if self.fresh else session.pause
+                await supervisor.supervised(self.paths, partial(undo, self.paths, self.name))
             raise
 
     async def _define_sync(self, outgoing: Outgoing, *, fresh: bool) -> None:
-        await session.define(self.paths, self.name, self._workspace, outgoing, fresh=fresh, limits=self.limits)
+        ends = partial(session.define, self.paths, self.name, self._workspace, outgoing)
+        await supervisor.supervised(self.paths, partial(ends, fresh=fresh, limits=self.limits))
 
     async def join_sync(self, outgoing: Outgoing, content: Content) -> None:
         """It connects, also while the first content is under way: the gate has it wait until that is there."""
         if not (content.kept or self.fresh):  # a volume that is new under a name that is not
             await self._define_sync(outgoing, fresh=True)
         await session.released(self.paths, self.name)
-        await session.resume(self.paths, self.name)
+        await supervisor.supervised(self.paths, partial(session.resume, self.paths, self.name))
 
     async def first_sync(self) -> None:
         """It goes once around: from here on both sides are in step."""
-        await session.first_cycle(self.paths, self.name)
+        await supervisor.supervised(self.paths, partial(session.first_cycle, self.paths, self.name))
 
     async def mark_seeded(self, gate: Gate) -> None:
         """Write on the volume that it is complete, for restarts without the laptop."""

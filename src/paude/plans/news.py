@@ -7,8 +7,9 @@ from contextlib import aclosing, suppress
 
 import anyio
 
-from paude.errors import PaudeError
+from paude.errors import ConnectionLost, PaudeError
 from paude.settings import Paths
+from paude.supervisor import client
 from paude.sync import session
 
 # A cut or a file that is being written makes the sync unhealthy for a moment, and nobody wants to know.
@@ -16,18 +17,28 @@ PATIENCE_S = 3.0
 
 
 async def sync_news(paths: Paths, name: str, tell: Callable[[str], None]) -> None:
-    """Tell when the sync has not been healthy for a moment, and when it is again, for as long as it can be followed."""
+    """Tell when the sync has not been healthy for a moment, and when it is again, for as long as it can be followed.
+
+    A supervisor that was killed is replaced, or nothing would travel any more; one that was told to end stays away.
+    """
     message, changed = "", anyio.Event()
 
     async def follow() -> None:
         nonlocal message, changed
-        with suppress(PaudeError, OSError):
+        with suppress(ConnectionLost):
             async with aclosing(session.watch(paths, name)) as states:
                 async for state in states:
                     if message != state.message:
                         message = state.message
                         changed.set()
                         changed = anyio.Event()
+
+    async def follow_each() -> None:
+        with suppress(PaudeError, OSError):
+            await follow()
+            while await client.killed(paths):
+                await client.ensure(paths)
+                await follow()
 
     async def report() -> None:
         told = ""
@@ -43,5 +54,5 @@ async def sync_news(paths: Paths, name: str, tell: Callable[[str], None]) -> Non
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(report)
-        await follow()
+        await follow_each()
         tasks.cancel_scope.cancel()

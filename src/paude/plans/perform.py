@@ -23,6 +23,7 @@ from paude.sessions import progress, records
 from paude.sessions.records import Record
 from paude.settings import Paths
 from paude.ssh import ssh_config
+from paude.supervisor import client as supervisor
 
 OpenDisplay = Callable[[Plan], AbstractContextManager[Emit]]
 
@@ -58,6 +59,7 @@ async def start_session(
                 recorder = Recorder(emit, progress.file_of(laptop.paths, laptop.name))
                 async with committed(plan, recorder, limit_s, sequential=sequential):
                     await anyio.to_thread.run_sync(_commit, laptop.paths, laptop.name)
+                    await supervisor.ensure(laptop.paths)  # it may have been killed since the last step that needed it
         finally:
             if records.load(laptop.paths, laptop.name) is None:
                 records.forget(laptop.paths, laptop.name)  # the lines for others may have been all there was

@@ -94,8 +94,9 @@ async def command(paths: Paths, *words: str, check: bool = True) -> Completed:
 async def daemon(
     paths: Paths, ssh_config: Path | None = None, *, fed: bool = sys.platform == "darwin"
 ) -> AsyncIterator[Daemon]:
-    """The daemon, for as long as the block runs. One that an earlier supervisor left behind is replaced: it keeps its
-    sessions on disk, and its connections died with that supervisor's tunnels. `fed`: its changes here are told to it.
+    """The daemon, for as long as the block runs, or this process: killed, it takes the daemon along, whose connections
+    are this one's tunnels. One of an earlier supervisor that still runs is replaced: its sessions are on the disk.
+    `fed`: its changes here are told to it.
 
     Raises PaudeError when it does not start, TimedOut when it does not answer.
     """
@@ -107,7 +108,8 @@ async def daemon(
         except TimeoutError as exc:
             raise TimedOut("the sync daemon that is running does not end", hint=f"see {_log_file(paths)}") from exc
         argv = (str(binary()), "daemon", "run")
-        async with started(argv, stderr=log.fileno(), env=environment(paths, fed=fed), new_session=True) as child:
+        env = environment(paths, fed=fed)
+        async with started(argv, stdin=True, stderr=log.fileno(), env=env, new_session=True) as child:
             await _ready(child, paths)
             yield Daemon(child.pid, child)
 

@@ -140,7 +140,7 @@ async def _same(paths: Paths, known: dict[str, Any], workspace: Path, outgoing: 
 async def first_cycle(paths: Paths, name: str) -> SyncState:
     """Wait until both sides have been compared and brought together; returns how it stands then.
 
-    Tells the files under way as progress. Raises SyncHalted, NotFound, or ConnectionLost when the daemon ends.
+    Tells the files under way as progress. Raises SyncHalted, and as `watch`.
     """
     async with aclosing(watch(paths, name)) as states:
         async for found in states:
@@ -151,11 +151,13 @@ async def first_cycle(paths: Paths, name: str) -> SyncState:
                 return found
             if found.staging is not None:
                 report.progress(found.staging.files, found.staging.expected_files or None, "files")
-    raise ConnectionLost("the sync daemon ended", hint=f"see {paths.state / 'sync.log'}")
+    raise AssertionError("a watch does not end")
 
 
 async def watch(paths: Paths, name: str) -> AsyncGenerator[SyncState, None]:
-    """The state now and whenever it changes, until the daemon ends. Raises NotFound when the session is gone."""
+    """The state now and whenever it changes. Raises NotFound when the session is gone, ConnectionLost when the daemon
+    ends.
+    """
     argv = (str(daemon.binary()), "sync", "monitor", f"--label-selector=paude={name}", *_AS_JSON)
     async with started(argv, env=daemon.environment(paths)) as child:
         assert child.stdout is not None
@@ -164,6 +166,7 @@ async def watch(paths: Paths, name: str) -> AsyncGenerator[SyncState, None]:
             *lines, rest = (rest + text).split("\n")
             for line in filter(None, lines):
                 yield await _state_in(paths, name, line)
+    raise ConnectionLost("the sync daemon ended", hint=f"see {paths.state / 'sync.log'}")
 
 
 async def watch_all(paths: Paths) -> AsyncGenerator[tuple[SyncState, ...], None]:
