@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import socket
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import anyio
 import pytest
 
 from api_server import VERSION, Answer, connection, serving
-from paude.backends.kubernetes import listing
+from paude.backends.kubernetes import listing, ownership
 from paude.errors import ConnectionLost, PaudeError
 
 pytestmark = pytest.mark.anyio
@@ -183,3 +186,37 @@ async def test_a_watch_that_ends_in_any_way_is_taken_up_again(end: str, tmp_path
                     assert change.object["metadata"]["name"] == "last"
                     break
     assert told == ["LISTED", "LISTED", "MODIFIED"]
+
+
+@contextmanager
+def abandoned() -> Iterator[list[str]]:
+    """The generators of paude's that somebody left half-way, for the event loop to end in a task of its own."""
+    found: list[str] = []
+    before = sys.get_asyncgen_hooks()
+
+    def told(one: AsyncGenerator[Any, Any]) -> None:
+        if "/paude/backends/" in one.ag_code.co_filename:
+            found.append(one.ag_code.co_qualname)
+        if before.finalizer is not None:
+            before.finalizer(one)
+
+    sys.set_asyncgen_hooks(firstiter=before.firstiter, finalizer=told)
+    try:
+        yield found
+        gc.collect()
+    finally:
+        sys.set_asyncgen_hooks(*before)
+
+
+async def test_a_watch_ends_with_who_watches(tmp_path: Path) -> None:
+    one = {"metadata": {"name": "one", "uid": "u"}}
+
+    def answer(method: str, path: str, body: dict[str, Any]) -> Answer:
+        if "watch=true" in path:
+            return 200, json.dumps({"type": "DELETED", "object": one}).encode() + b"\n"
+        return 200, {**VERSION, "items": [one], "metadata": {"resourceVersion": "1"}}
+
+    with serving(answer) as url, anyio.fail_after(20), abandoned() as left:
+        async with connection(url, tmp_path) as cluster:
+            assert await ownership.gone(cluster, "Pod", "one", "u", 10)
+    assert left == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -133,7 +133,7 @@ class Session(Protocol):
         """The list, and what was refused so far, the latest first. Raises NotFound when the session does not run."""
         ...
 
-    def refused_as_they_come(self) -> AsyncIterator[Denied]:
+    def refused_as_they_come(self) -> AsyncGenerator[Denied, None]:
         """Each refusal, those of the past first; ends with the caller. Raises as `refused`."""
         ...
 

@@ -57,6 +57,8 @@ async def _so_far(name: str | None) -> tuple[str, Allowlist, list[Denied]]:
 
 
 async def _watch(name: str | None, output: str) -> None:
+    from contextlib import aclosing
+
     from paude.cli.choose import record_of
     from paude.egress.blocked import Tally
     from paude.plans.egress import refused_as_they_come
@@ -65,12 +67,13 @@ async def _watch(name: str | None, output: str) -> None:
     paths = Paths.from_environment()
     record = record_of(name, paths)
     tally = Tally()
-    async for allowed, refusal in refused_as_they_come(record, paths):
-        one = tally.add(refusal)
-        fact = _fact(one, record.name, allowed)
-        if printed.document(output, fact, one_of_many=True):
-            continue
-        put(one.host if output == "name" else "  ".join(_cells(one, record.name, allowed, wide=output == "wide")))
+    async with aclosing(refused_as_they_come(record, paths)) as found:
+        async for allowed, refusal in found:
+            one = tally.add(refusal)
+            fact = _fact(one, record.name, allowed)
+            if printed.document(output, fact, one_of_many=True):
+                continue
+            put(one.host if output == "name" else "  ".join(_cells(one, record.name, allowed, wide=output == "wide")))
 
 
 def _fact(one: Denied, session: str, allowed: Allowlist) -> dict[str, Any]:

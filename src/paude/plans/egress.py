@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from paude.backends.base import Egress
 from paude.egress.allowlist import Allowlist
@@ -24,9 +25,10 @@ async def refused(record: Record, paths: Paths) -> tuple[Allowlist, list[Denied]
         return await session.refused()
 
 
-async def refused_as_they_come(record: Record, paths: Paths) -> AsyncIterator[tuple[Allowlist, Denied]]:
+async def refused_as_they_come(record: Record, paths: Paths) -> AsyncGenerator[tuple[Allowlist, Denied], None]:
     """The list as it was at the beginning, and each refusal, those of the past first; ends with the caller."""
     async with place_of(record.backend).session(record, paths) as session:
         allowed = (await session.wall()).allowlist
-        async for one in session.refused_as_they_come():
-            yield allowed, one
+        async with aclosing(session.refused_as_they_come()) as found:
+            async for one in found:
+                yield allowed, one

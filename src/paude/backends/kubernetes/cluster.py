@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import random
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -209,7 +209,7 @@ class Cluster:
         response = await self._send("GET", base="/apis", version=version, url="")
         return response.status_code == 200
 
-    async def watch(self, kind: str, *, name: str = "", selector: str = "") -> AsyncIterator[Change]:
+    async def watch(self, kind: str, *, name: str = "", selector: str = "") -> AsyncGenerator[Change, None]:
         """The objects as they are, then every change, until the caller stops.
 
         A watch that ends, breaks or has grown too old (410) is taken up again from a fresh list, after a pause with
@@ -230,15 +230,16 @@ class Cluster:
                     yield Change("ADDED", {"kind": kind, **item})
                 yield Change("LISTED", {})
                 version = str(listed["metadata"]["resourceVersion"])
-                async for change in self._changes(kind, {**params, "resourceVersion": version}):
-                    yield change
+                async with aclosing(self._changes(kind, {**params, "resourceVersion": version})) as changes:
+                    async for change in changes:
+                        yield change
             except ConnectionLost:
                 pass
             # Whoever ends watches at once, be it a server or something on the way, is not asked without pause.
             failures = 0 if anyio.current_time() - begun > _STEADY_S else failures + 1
             await anyio.sleep(random.uniform(0.05, min(5.0, 0.2 * 2 ** min(failures, 6))))
 
-    async def _changes(self, kind: str, params: Mapping[str, str]) -> AsyncIterator[Change]:
+    async def _changes(self, kind: str, params: Mapping[str, str]) -> AsyncGenerator[Change, None]:
         """One watch request; ends when the server ends it, on 410, or when it has been silent for too long."""
         version, plural = _KINDS[kind]
         query = {**params, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_S)}
@@ -269,7 +270,7 @@ class Cluster:
         except (httpx.HTTPError, kr8s.APITimeoutError) as exc:
             raise ConnectionLost(f"the watch of {plural} broke off", why=str(exc)) from exc
 
-    async def lines(self, url: str, params: Mapping[str, str], *, doing: str) -> AsyncIterator[str]:
+    async def lines(self, url: str, params: Mapping[str, str], *, doing: str) -> AsyncGenerator[str, None]:
         """The lines of an answer that is text and may go on for long."""
         where: dict[str, Any] = {"version": "v1", "namespace": self.namespace, "url": url, "params": dict(params)}
         headers = dict((await self.access()).headers)

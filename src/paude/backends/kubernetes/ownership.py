@@ -6,8 +6,8 @@ only an object that carries our uid is then brought up to date, and only such a 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 import anyio
@@ -91,19 +91,21 @@ async def remove(cluster: Cluster, kind: str, name: str, uid: str, *, grace_s: i
 async def gone(cluster: Cluster, kind: str, name: str, object_uid: str, within_s: float) -> bool:
     """Wait until the very object is gone; False when it is still there after `within_s` seconds."""
     with anyio.move_on_after(within_s):
-        async for there in presence(cluster, kind, name, object_uid):
-            if not there:
-                return True
+        async with aclosing(presence(cluster, kind, name, object_uid)) as known:
+            async for there in known:
+                if not there:
+                    return True
     return False
 
 
-async def presence(cluster: Cluster, kind: str, name: str, object_uid: str) -> AsyncIterator[bool]:
+async def presence(cluster: Cluster, kind: str, name: str, object_uid: str) -> AsyncGenerator[bool, None]:
     """Whether the very object is there, told at first and again at every change."""
     there = False
-    async for change in cluster.watch(kind, name=name):
-        if change.type == "LISTED":
-            yield there
-            there = False
-        elif change.object["metadata"]["uid"] == object_uid:
-            there = change.type != "DELETED"
-            yield there
+    async with aclosing(cluster.watch(kind, name=name)) as changes:
+        async for change in changes:
+            if change.type == "LISTED":
+                yield there
+                there = False
+            elif change.object["metadata"]["uid"] == object_uid:
+                there = change.type != "DELETED"
+                yield there

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -66,18 +67,19 @@ async def until(cluster: Cluster, session: str, wanted: Callable[[Object], T | N
 
         async def follow_pod() -> None:
             looks = reasons.Looks()
-            async for change in cluster.watch("Pod", name=pod_name(session)):
-                if change.type in {"DELETED", "LISTED"}:
-                    continue
-                value = wanted(change.object)
-                if value is not None:
-                    found.append(value)
-                elif failure := looks.failure(change.object):
-                    failed.append(failure)
-                else:
-                    continue
-                tasks.cancel_scope.cancel()
-                return
+            async with aclosing(cluster.watch("Pod", name=pod_name(session))) as changes:
+                async for change in changes:
+                    if change.type in {"DELETED", "LISTED"}:
+                        continue
+                    value = wanted(change.object)
+                    if value is not None:
+                        found.append(value)
+                    elif failure := looks.failure(change.object):
+                        failed.append(failure)
+                    else:
+                        continue
+                    tasks.cancel_scope.cancel()
+                    return
 
         async def follow_events() -> None:
             failed.append(await _event_failure(cluster, session))
@@ -97,16 +99,17 @@ async def _event_failure(cluster: Cluster, session: str) -> PaudeError:
     # Stamps are whole seconds, and a start may follow one that failed within them: its StatefulSet was another.
     current = await cluster.get("StatefulSet", resource_name(session))
     told: set[str] = set()
-    async for change in cluster.watch("Event"):
-        event = change.object
-        if not reasons.concerns(event, session_objects(session), current) or _when(event) < since:
-            continue
-        if failure := reasons.event_failure(event):
-            return failure
-        news = reasons.event_news(event)
-        if news and news not in told:
-            told.add(news)
-            report.line(news)
+    async with aclosing(cluster.watch("Event")) as changes:
+        async for change in changes:
+            event = change.object
+            if not reasons.concerns(event, session_objects(session), current) or _when(event) < since:
+                continue
+            if failure := reasons.event_failure(event):
+                return failure
+            news = reasons.event_news(event)
+            if news and news not in told:
+                told.add(news)
+                report.line(news)
     raise AssertionError("a watch does not end")
 
 
@@ -132,29 +135,31 @@ async def until_available(cluster: Cluster, wanted: Object) -> bool:
 
         async def follow_deployment() -> None:
             told = False
-            async for change in cluster.watch("Deployment", name=deployment):
-                if change.type == "LISTED" and told:
-                    told = False  # a watch that is taken up again tells it anew
-                    continue
-                told = told or change.type == "ADDED"
-                gone = change.type in {"LISTED", "DELETED"}
-                up = not gone and _is_available(change.object)
-                failure = None if gone or up else reasons.deployment_failure(change.object)
-                if gone or up or failure:
-                    found.append(failure or up)
-                    tasks.cancel_scope.cancel()
-                    return
+            async with aclosing(cluster.watch("Deployment", name=deployment)) as changes:
+                async for change in changes:
+                    if change.type == "LISTED" and told:
+                        told = False  # a watch that is taken up again tells it anew
+                        continue
+                    told = told or change.type == "ADDED"
+                    gone = change.type in {"LISTED", "DELETED"}
+                    up = not gone and _is_available(change.object)
+                    failure = None if gone or up else reasons.deployment_failure(change.object)
+                    if gone or up or failure:
+                        found.append(failure or up)
+                        tasks.cancel_scope.cancel()
+                        return
 
         async def follow_pods() -> None:
             digest = deployment.rpartition("-")[2]
             looks = reasons.Looks()
-            async for change in cluster.watch("Pod", selector=f"paude.io/allowlist={digest}"):
-                if change.type == "LISTED" or change.object["metadata"].get("deletionTimestamp"):
-                    continue
-                if _pulled(change.object) == template and (failure := looks.failure(change.object)):
-                    found.append(failure)
-                    tasks.cancel_scope.cancel()
-                    return
+            async with aclosing(cluster.watch("Pod", selector=f"paude.io/allowlist={digest}")) as changes:
+                async for change in changes:
+                    if change.type == "LISTED" or change.object["metadata"].get("deletionTimestamp"):
+                        continue
+                    if _pulled(change.object) == template and (failure := looks.failure(change.object)):
+                        found.append(failure)
+                        tasks.cancel_scope.cancel()
+                        return
 
         tasks.start_soon(follow_deployment)
         tasks.start_soon(follow_pods)
@@ -204,8 +209,11 @@ async def delete(cluster: Cluster, identity: Identity, *, grace_s: int | None, w
     return await ownership.gone(cluster, "Pod", name, pod["metadata"]["uid"], within_s)
 
 
-async def log_lines(cluster: Cluster, pod: str, container: str, *, follow: bool, previous: bool) -> AsyncIterator[str]:
+async def log_lines(
+    cluster: Cluster, pod: str, container: str, *, follow: bool, previous: bool
+) -> AsyncGenerator[str, None]:
     """The lines of a container's log. Raises NotFound when there is no such pod or container."""
     params = {"container": container, "follow": str(follow).lower(), "previous": str(previous).lower()}
-    async for line in cluster.lines(f"pods/{pod}/log", params, doing=f"read the log of {container}"):
-        yield line
+    async with aclosing(cluster.lines(f"pods/{pod}/log", params, doing=f"read the log of {container}")) as lines:
+        async for line in lines:
+            yield line

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,7 +45,7 @@ async def so_far(cluster: Cluster, digest: str, client: Client) -> list[Denied]:
     return blocked.denied(lines, client.address, client.since)
 
 
-async def as_they_come(cluster: Cluster, client: Client) -> AsyncIterator[Denied]:
+async def as_they_come(cluster: Cluster, client: Client) -> AsyncGenerator[Denied, None]:
     """Every refusal to the client, those of the past first, whichever proxy it uses; ends with the caller."""
     send, receive = anyio.create_memory_object_stream[Denied](100)
     async with anyio.create_task_group() as tasks, receive:
@@ -57,8 +57,9 @@ async def as_they_come(cluster: Cluster, client: Client) -> AsyncIterator[Denied
 
 async def _follow_all(cluster: Cluster, client: Client, send: MemoryObjectSendStream[Denied]) -> None:
     followed: set[str] = set()
-    async with send, anyio.create_task_group() as tasks:
-        async for change in cluster.watch("Pod", selector="paude.io/role=proxy"):
+    watch = aclosing(cluster.watch("Pod", selector="paude.io/role=proxy"))
+    async with send, anyio.create_task_group() as tasks, watch as changes:
+        async for change in changes:
             if change.type in {"LISTED", "DELETED"} or (change.object.get("status") or {}).get("phase") != "Running":
                 continue
             uid = str(change.object["metadata"]["uid"])
@@ -69,10 +70,11 @@ async def _follow_all(cluster: Cluster, client: Client, send: MemoryObjectSendSt
 
 async def _follow(cluster: Cluster, pod: Object, client: Client, send: MemoryObjectSendStream[Denied]) -> None:
     with suppress(PaudeError):  # a proxy that goes takes its log along; its successor has one of its own
-        async for line in _log(cluster, pod, follow=True):
-            if found := blocked.parse(line, client.address, client.since):
-                await send.send(found)
+        async with aclosing(_log(cluster, pod, follow=True)) as lines:
+            async for line in lines:
+                if found := blocked.parse(line, client.address, client.since):
+                    await send.send(found)
 
 
-def _log(cluster: Cluster, pod: Object, *, follow: bool) -> AsyncIterator[str]:
+def _log(cluster: Cluster, pod: Object, *, follow: bool) -> AsyncGenerator[str, None]:
     return pods.log_lines(cluster, str(pod["metadata"]["name"]), "proxy", follow=follow, previous=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from secrets import token_hex
 
 import anyio
@@ -156,15 +156,16 @@ class _Relay:
 async def _running(cluster: Cluster, name: str) -> None:
     looks = reasons.Looks()
     with anyio.move_on_after(UP_S):
-        async for change in cluster.watch("Pod", name=name):
-            if change.type == "LISTED":
-                continue
-            if change.type == "DELETED":
-                raise ImageError("its pod was deleted")
-            if reasons.running(change.object, "relay"):
-                return
-            if failure := looks.failure(change.object):
-                raise failure
+        async with aclosing(cluster.watch("Pod", name=name)) as changes:
+            async for change in changes:
+                if change.type == "LISTED":
+                    continue
+                if change.type == "DELETED":
+                    raise ImageError("its pod was deleted")
+                if reasons.running(change.object, "relay"):
+                    return
+                if failure := looks.failure(change.object):
+                    raise failure
     raise ImageError(f"its pod {name} is not there after {UP_S:.0f} s", hint=WITHOUT_ROUTE)
 
 

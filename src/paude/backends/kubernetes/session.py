@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from paude.backends.base import Egress
@@ -53,13 +54,16 @@ class Session:
         client = await refusals.client_of(self.cluster, self.record)
         return now.allowlist, await refusals.so_far(self.cluster, now.serves, client)
 
-    async def refused_as_they_come(self) -> AsyncIterator[Denied]:
+    async def refused_as_they_come(self) -> AsyncGenerator[Denied, None]:
         """By the logs of every proxy there is."""
-        async for one in refusals.as_they_come(self.cluster, await refusals.client_of(self.cluster, self.record)):
-            yield one
+        client = await refusals.client_of(self.cluster, self.record)
+        async with aclosing(refusals.as_they_come(self.cluster, client)) as found:
+            async for one in found:
+                yield one
 
     async def log(self, container: str, tell: Callable[[str], None], *, follow: bool, previous: bool) -> None:
         """As the API server has it."""
         pod = pods.pod_name(self.record.name)
-        async for line in pods.log_lines(self.cluster, pod, container, follow=follow, previous=previous):
-            tell(line)
+        async with aclosing(pods.log_lines(self.cluster, pod, container, follow=follow, previous=previous)) as lines:
+            async for line in lines:
+                tell(line)

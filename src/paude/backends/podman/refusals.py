@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 import anyio
@@ -40,7 +40,7 @@ async def _proxies(podman: Engine, record: Record) -> list[str]:
     return [str(one["Id"]) for one in found if labels_of(one).get("app.kubernetes.io/component") == "proxy"]
 
 
-async def as_they_come(podman: Engine, record: Record) -> AsyncIterator[Denied]:
+async def as_they_come(podman: Engine, record: Record) -> AsyncGenerator[Denied, None]:
     """Every refusal, those of the past first, also of the proxies that come after this one; ends with the caller."""
     send, receive = anyio.create_memory_object_stream[Denied](BEHIND)
     async with anyio.create_task_group() as tasks, receive:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 
 from paude.backends.base import Egress
@@ -51,7 +51,7 @@ class Session:
         allowed = (await self.wall()).allowlist
         return allowed, await refusals.so_far(self.engine, self.record)
 
-    def refused_as_they_come(self) -> AsyncIterator[Denied]:
+    def refused_as_they_come(self) -> AsyncGenerator[Denied, None]:
         """By the logs of its proxies, also of those to come."""
         return refusals.as_they_come(self.engine, self.record)
 
