@@ -14,10 +14,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"paude/sync/endpoint"
+	"paude/sync/wake"
 )
 
 func main() {
 	endpoint.Register()
+	wake.OnSignal()
 	root := &cobra.Command{Use: "paude-sync", SilenceUsage: true, Version: mutagen.Version}
 	root.AddCommand(asChild(daemon.DaemonCommand), sync.SyncCommand, watchCommand, packCommand)
 	if err := root.Execute(); err != nil {

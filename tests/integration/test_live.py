@@ -12,8 +12,9 @@ import pytest
 from paude.plans.live import Live
 from paude.sessions import records
 from paude.sessions.records import Record
+from paude.sync import daemon
 from paude.tunnel.backoff import Backoff
-from sync_peer import NAME, eventually, reads, synced
+from sync_peer import NAME, eventually, peer, reads, synced
 
 
 async def test_a_sync_that_was_cut_twice_does_not_sleep_for_fifteen_seconds(tmp_path: Path) -> None:
@@ -53,6 +54,30 @@ def _told_until(live: Live, travelled: Callable[[], bool]) -> Callable[[], bool]
         return travelled()
 
     return check
+
+
+async def test_who_connects_again_is_hurried_when_the_way_is_good(tmp_path: Path) -> None:
+    with peer(tmp_path) as both:
+        async with anyio.create_task_group() as tasks, daemon.daemon(both.paths) as running:
+            hurried = 0
+
+            def hurry() -> None:
+                nonlocal hurried
+                hurried += 1
+                running.hurry()
+
+            def cut() -> bool:
+                both.server.cut()
+                live.look(NAME)
+                return hurried > 2
+
+            live = Live(both.paths, months)
+            tasks.start_soon(live.run, hurry)
+            await both.create()
+            await eventually(cut)
+            (both.pod / "f").write_text("after that")
+            await eventually(_told_until(live, reads(both.laptop / "f", "after that")), within=9)
+            tasks.cancel_scope.cancel()
 
 
 async def test_a_git_that_fails_here_ends_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

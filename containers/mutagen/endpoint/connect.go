@@ -13,12 +13,10 @@ import (
 	"paude/sync/displace"
 	"paude/sync/report"
 	"paude/sync/repository"
+	"paude/sync/wake"
 )
 
-const (
-	firstPause   = 250 * time.Millisecond
-	longestPause = 5 * time.Second
-)
+var pauses = wake.Growing{First: 250 * time.Millisecond, Last: 5 * time.Second}
 
 type handler struct {
 	inner synchronization.ProtocolHandler
@@ -74,9 +72,11 @@ func (h *handler) Connect(ctx context.Context, logger *logging.Logger, url *urlp
 	return &pod{w}, nil
 }
 
-// again tries as long as it takes in the background: the controller itself would wait 15 s after each failure.
+// again tries as long as it takes in the background: the controller itself would wait 15 s after each failure. Who was
+// cut several times in a row has a long pause before him when the way is good again, and is woken then.
 func again(ctx context.Context, connect func() (synchronization.Endpoint, error), persist bool, file *report.File) (synchronization.Endpoint, error) {
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+	for pause := pauses; ; {
+		woken := wake.Next()
 		endpoint, err := connect()
 		if ctx.Err() != nil {
 			if endpoint != nil {
@@ -88,10 +88,7 @@ func again(ctx context.Context, connect func() (synchronization.Endpoint, error)
 		if err == nil || !persist {
 			return endpoint, err
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
+		pause.Wait(ctx, woken)
 	}
 }
 

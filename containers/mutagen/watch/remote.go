@@ -10,14 +10,12 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"paude/sync/wake"
 )
 
-const (
-	firstPause   = 200 * time.Millisecond
-	longestPause = 5 * time.Second
-	// healthy is how long a watcher lives that needs no pause before the next one.
-	healthy = 10 * time.Second
-)
+// healthy is how long a watcher lives that needs no pause before the next one.
+const healthy = 10 * time.Second
 
 // State is what another program's watcher says of itself: `watching`, `polling` or `down`.
 type State = string
@@ -44,8 +42,9 @@ type followed struct {
 }
 
 func (f followed) run(ctx context.Context, changed func(), tell func(State)) {
-	pause := firstPause
+	pause := wake.Growing{First: 200 * time.Millisecond, Last: 5 * time.Second}
 	for ctx.Err() == nil {
+		woken := wake.Next()
 		began := time.Now()
 		err := f.follow(ctx, changed, tell)
 		if ctx.Err() != nil {
@@ -54,13 +53,9 @@ func (f followed) run(ctx context.Context, changed func(), tell func(State)) {
 		tell("down")
 		fmt.Fprintf(os.Stderr, "paude: the watcher of %s ended: %v\n", f.name, err)
 		if time.Since(began) > healthy {
-			pause = firstPause
+			pause.Reset()
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, longestPause)
+		pause.Wait(ctx, woken)
 	}
 }
 

@@ -53,8 +53,8 @@ class Live:
         if name in self._followed:
             self._followed[name].look()
 
-    async def run(self) -> None:
-        """Follow the sessions as they come and go, until the daemon ends."""
+    async def run(self, hurry: Callable[[], None] = lambda: None) -> None:
+        """Follow the sessions as they come and go, until the daemon ends; `hurry` ends its pauses before a next try."""
         followed = self._followed
         followed.clear()
         async with anyio.create_task_group() as tasks, aclosing(session.watch_all(self.paths)) as changes:
@@ -64,7 +64,7 @@ class Live:
                     followed.pop(name).scope.cancel()
                 for name, state in running.items():
                     if name not in followed:
-                        followed[name] = _Session(self, name, tasks)
+                        followed[name] = _Session(self, name, tasks, hurry)
                     followed[name].told(state)
             tasks.cancel_scope.cancel()
 
@@ -72,8 +72,8 @@ class Live:
 class _Session:
     """One session that is followed."""
 
-    def __init__(self, live: Live, name: str, tasks: TaskGroup) -> None:
-        self._live, self._name = live, name
+    def __init__(self, live: Live, name: str, tasks: TaskGroup, hurry: Callable[[], None]) -> None:
+        self._live, self._name, self._hurry = live, name, hurry
         self.scope = anyio.CancelScope()
         self._moved = anyio.Event()
         self._cut = anyio.Event()
@@ -92,6 +92,8 @@ class _Session:
         """Its pod is reached again."""
         self._listening.hurry()
         self._waking.hurry()
+        if self._down:
+            self._hurry()
 
     @property
     def _down(self) -> bool:
@@ -192,6 +194,8 @@ class _Session:
         elif self._status == "disconnected":
             _log.info("%s: the way is back, the sync is woken", name)
             await session.resume(paths, name)
+        else:
+            self._hurry()
 
     async def _taken_over(self) -> str:
         """Which other laptop owns the sync, if one does. A gate that cannot say still refuses all others."""

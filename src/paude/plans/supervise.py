@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 async def _sync_daemon(paths: Paths, live: Live) -> AsyncIterator[None]:
     """The daemon, and what follows its sessions; ends with an error when the daemon does."""
     async with daemon(paths) as running, anyio.create_task_group() as tasks:
-        tasks.start_soon(live.run)
+        tasks.start_soon(live.run, running.hurry)
         tasks.start_soon(_ended, running)
         yield
         tasks.cancel_scope.cancel()
