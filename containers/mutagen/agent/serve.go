@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"paude/sync/displace"
+	"paude/sync/regular"
 	"paude/sync/repository"
 )
 
@@ -126,8 +127,13 @@ func (s *server) openAs(request *remote.InitializeSynchronizationRequest, logger
 	if s.filled != nil {
 		adoptFor(request)
 	}
-	s.endpoint, err = local.NewEndpoint(logger, root, request.Session, request.Version, request.Configuration, request.Alpha)
-	return err
+	unpolled := regular.Unpolled(request.Configuration)
+	found, err := local.NewEndpoint(logger, root, request.Session, request.Version, unpolled, request.Alpha)
+	if err != nil {
+		return err
+	}
+	s.endpoint = regular.New(found, regular.Every(request.Version, request.Configuration))
+	return nil
 }
 
 func note(format string, arguments ...any) { fmt.Fprintf(os.Stderr, format+"\n", arguments...) }

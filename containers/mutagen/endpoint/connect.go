@@ -11,6 +11,7 @@ import (
 	urlpkg "github.com/mutagen-io/mutagen/pkg/url"
 
 	"paude/sync/displace"
+	"paude/sync/regular"
 	"paude/sync/report"
 	"paude/sync/repository"
 	"paude/sync/wake"
@@ -59,7 +60,14 @@ func (h *handler) Connect(ctx context.Context, logger *logging.Logger, url *urlp
 	}
 	go w.watch(life, h.local, url) // beside the connection, because it has one of its own to make
 	connect := func() (synchronization.Endpoint, error) {
-		return h.inner.Connect(ctx, logger, url, prompter, session, version, configuration, alpha)
+		if !h.local { // the agent looks for itself
+			return h.inner.Connect(ctx, logger, url, prompter, session, version, configuration, alpha)
+		}
+		found, err := h.inner.Connect(ctx, logger, url, prompter, session, version, regular.Unpolled(configuration), alpha)
+		if err != nil {
+			return nil, err
+		}
+		return regular.New(found, regular.Every(version, configuration)), nil
 	}
 	w.Endpoint, err = again(ctx, connect, prompter == "" && !h.local, file)
 	if err != nil {
