@@ -2,19 +2,21 @@
 
     python -IS fdpass.py SOCKET NAME PORT [STATE]
 
-Standard library only and no import of paude, because its start is part of every connection. What it says goes to
-stderr, short, and never contains what mutagen takes for a missing program.
+Standard library only and no import of paude, because its start is part of every connection; what only the start of a
+supervisor needs is imported there. What it says goes to stderr, short, and never contains what mutagen takes for a
+missing program.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import subprocess  # noqa: TID251 -- a process that is to outlive this one cannot be one of paude.process
 import sys
 import time
-from pathlib import Path
-from typing import BinaryIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 PATIENCE_S = 15.0
 _RETRY_S = 0.02
@@ -86,6 +88,8 @@ def dialled(where: str) -> socket.socket:
 
 def start(where: str, state: str | None) -> None:
     """Start a supervisor that belongs to nobody: own session, stdio to its log. Two at once sort it out by a lock."""
+    import subprocess  # noqa: TID251 -- it is to outlive this process, so it cannot be one of paude.process
+
     with log_file(state) as log:
         subprocess.Popen(
             [sys.executable, "-m", "paude.plans.supervise"],
@@ -103,19 +107,19 @@ def environment(where: str, state: str | None) -> dict[str, str]:
     # Its few threads need no heaps of their own, and a TLS buffer (256 KiB a connection) goes back when it is free.
     memory = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "196608"}
     found = {**memory, **os.environ, SUPERVISED: "1"}
-    if state is not None and Path(state).name == "paude":
-        found["XDG_STATE_HOME"] = str(Path(state).parent)
-    runtime = Path(where).parent
-    if runtime.name == "paude":
-        found["XDG_RUNTIME_DIR"] = str(runtime.parent)
+    if state is not None and os.path.basename(state) == "paude":
+        found["XDG_STATE_HOME"] = os.path.dirname(state)
+    runtime = os.path.dirname(where)
+    if os.path.basename(runtime) == "paude":
+        found["XDG_RUNTIME_DIR"] = os.path.dirname(runtime)
     return found
 
 
 def log_file(state: str | None) -> BinaryIO:
     """The supervisor's log, opened for appending; over 1 MiB the old one is put aside first."""
-    path = Path(state) / "supervisor.log" if state is not None else Path(os.devnull)
-    if path.is_file() and path.stat().st_size > _LOG_LIMIT:
-        path.replace(path.with_suffix(".log.1"))
+    path = os.path.join(state, "supervisor.log") if state is not None else os.devnull
+    if os.path.isfile(path) and os.path.getsize(path) > _LOG_LIMIT:
+        os.replace(path, f"{path}.1")
     return open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
