@@ -75,6 +75,7 @@ class _Session:
     def __init__(self, live: Live, name: str, tasks: TaskGroup, hurry: Callable[[], None]) -> None:
         self._live, self._name, self._hurry = live, name, hurry
         self.scope = anyio.CancelScope()
+        self._met = anyio.Event()
         self._moved = anyio.Event()
         self._cut = anyio.Event()
         self._listening, self._waking = live.backoff(), live.backoff()
@@ -84,6 +85,8 @@ class _Session:
     def told(self, state: SyncState) -> None:
         """The sync stands so."""
         was_down, self._status = self._down, state.status
+        if state.cycles or state.halted or state.last_error:
+            self._met.set()
         if self._down and not was_down:
             self._cut.set()
             self._waking.hurry()  # it may still wait after an earlier cut, and what it waited for has come since
@@ -118,6 +121,8 @@ class _Session:
             heard = heard or anyio.current_time()
             self._moved.set()
 
+        # Before both ends have met there is a start under way, whose agent does not run yet.
+        await self._met.wait()
         while True:
             heard = 0.0
             with suppress(PaudeError, OSError):
