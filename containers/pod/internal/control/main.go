@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"paude/pod/internal/say"
-	"paude/pod/internal/watch"
 )
 
 const (
@@ -66,7 +65,7 @@ func verb(name string, arguments []string) int {
 	case "await-agent":
 		return awaitAgent()
 	case "watch":
-		return watch.Main()
+		return watchWorkspace()
 	}
 	return refuse("unknown command")
 }
