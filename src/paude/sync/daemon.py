@@ -29,6 +29,7 @@ from paude.errors import PaudeError, TimedOut
 from paude.process import Completed, ToolMissing, clean, quiet_environment, run, started
 from paude.settings import Paths
 from paude.ssh.fdpass import SUPERVISED
+from paude.ssh.ssh_config import MEMORY
 
 START_LIMIT_S = 20.0
 # The socket's name takes 19 of the 108 (Linux) or 104 (macOS) bytes of a unix address, one is the closing zero.
@@ -88,6 +89,7 @@ def environment(paths: Paths, *, fed: bool = False) -> dict[str, str]:
         MUTAGEN_SSH_PATH=str(_shims(paths)),
         MUTAGEN_SSH_CONNECT_TIMEOUT="86400",
         **{SUPERVISED: "1"},
+        **MEMORY,  # for the ssh that it starts
     )
 
 

@@ -14,6 +14,12 @@ import (
 
 const program = "/usr/sbin/sshd"
 
+// environment is what sshd itself runs with; it makes another one for whoever logs in. With glibc's own thresholds it
+// would give its buffers back to the kernel for each packet of a bulk transfer and get them anew, page by page.
+func environment() []string {
+	return append(os.Environ(), "MALLOC_MMAP_THRESHOLD_=16777216", "MALLOC_TRIM_THRESHOLD_=16777216")
+}
+
 // Server is one configured sshd.
 type Server struct {
 	table  *children.Table

@@ -10,6 +10,7 @@ import (
 // One serves a connection to its end.
 func (s *Server) One(connection *os.File) {
 	command := exec.Command(program, "-i", "-e", "-f", s.config)
+	command.Env = environment()
 	command.Stdin, command.Stdout, command.Stderr = connection, connection, os.Stderr
 	child, err := s.table.Start(command)
 	if err != nil {

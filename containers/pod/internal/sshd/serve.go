@@ -37,6 +37,7 @@ func (s *Server) Serve(ctx context.Context) {
 
 func (s *Server) once(ctx context.Context) {
 	command := exec.Command(program, "-D", "-e", "-f", s.config)
+	command.Env = environment()
 	command.Stderr = os.Stderr
 	child, err := s.table.Start(command)
 	if err != nil {

@@ -13,7 +13,7 @@ from anyio.abc import ByteStream
 
 from paude.backends.kubernetes.kubeconfig import Target
 from paude.errors import ConnectionLost, Forbidden, LoginExpired, SessionGone
-from paude.ssh.ssh_config import GATE_PORT
+from paude.ssh.ssh_config import GATE_PORT, SERVER
 from paude.tunnel.base import Dialer
 from paude.tunnel.command import PortForwardCommand
 from paude.tunnel.execstream import ExecStreams
@@ -22,7 +22,6 @@ from paude.tunnel.portforward import ApiAccess, PodExec, PodPortForward
 
 WEBSOCKET = "websocket"
 _ASK_S = 10.0
-_SSHD = ("/usr/sbin/sshd", "-i", "-e", "-f", "/run/paude/sshd.conf")
 _STARTING = re.compile(r"pod is not running|container not found|ContainerCreating|is waiting to start", re.IGNORECASE)
 
 
@@ -87,7 +86,7 @@ class ByProgram:
     async def dial(self, port: int) -> ByteStream:
         """A new stream to `port`."""
         if port == GATE_PORT:
-            return await ExecStreams(lambda _: self.run(_SSHD, "gate"), self.environment, self.failure).dial(port)
+            return await ExecStreams(lambda _: self.run(SERVER, "gate"), self.environment, self.failure).dial(port)
         return await PortForwardCommand(self._forward, self.environment, self.failure).dial(port)
 
     def run(self, command: Sequence[str], container: str = "") -> tuple[str, ...]:

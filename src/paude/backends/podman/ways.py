@@ -9,12 +9,10 @@ from pathlib import Path
 from paude.backends.podman import reasons
 from paude.images.podman import environment
 from paude.settings import Paths
-from paude.ssh.ssh_config import GATE_PORT
+from paude.ssh.ssh_config import GATE_PORT, SERVER
 from paude.tunnel.base import Dialer
 from paude.tunnel.doors import Doors
 from paude.tunnel.execstream import ExecStreams
-
-_SSHD = ("/usr/sbin/sshd", "-i", "-e", "-f", "/run/paude/sshd.conf")
 
 
 def dialer(session: str, paths: Paths) -> Dialer:
@@ -36,7 +34,7 @@ def into(
     A gate that has only just been started is given `opens_s` seconds for its doors, where the volume is seen.
     """
     by_podman = ExecStreams(
-        lambda port: ("podman", "exec", "--interactive", container(port), *_SSHD), environment, failure
+        lambda port: ("podman", "exec", "--interactive", container(port), *SERVER), environment, failure
     )
     return Doors(volume / "gate" / "doors", by_podman, opens_s=opens_s if os.access(volume, os.X_OK) else 0.0)
 
