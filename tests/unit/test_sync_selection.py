@@ -18,7 +18,10 @@ def make(root: Path, *names: str, **files: str) -> None:
 
 async def sent(root: Path) -> set[str]:
     chosen = await selection.outgoing(root)
-    return {e.path for e in entries(root, chosen.matcher()) if not e.is_directory}
+    found = list(entries(root, chosen.matcher()))
+    assert chosen.seen is not None
+    assert chosen.seen.paths == tuple(e.path for e in found)
+    return {e.path for e in found if not e.is_directory}
 
 
 def git(root: Path, *words: str) -> None:
@@ -77,6 +80,25 @@ async def test_git_itself_never_travels_in_any_spelling_or_form(tmp_path: Path) 
 SECRETS = [".env", ".ENV.local", "x/id_ed25519", "server.pem", "a.tfstate", ".npmrc", ".aws/credentials", "kubeconfig"]
 
 
+async def test_what_was_seen_to_travel_is_what_the_rules_let_out(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    make(tmp_path, ".env.example", "x/dev.pub", "out/f", "out/g.pem", ".aws/f", "z", "k.txt")
+    make(tmp_path, **{".gitignore": ".env*\n*.pub\nout/\n", ".paudeignore": "!out/g.pem\nz\n"})
+    assert "z" not in await sent(tmp_path)
+    chosen = await selection.outgoing(tmp_path, ("x", "k.txt"))
+    assert chosen.seen is not None
+    assert chosen.seen.paths == tuple(e.path for e in entries(tmp_path, chosen.matcher()))
+
+
+async def test_what_cannot_be_listed_and_a_link_that_leaves_are_not_seen_to_travel(tmp_path: Path) -> None:
+    make(tmp_path, "f", "d/g")
+    (tmp_path / "out").symlink_to("..")
+    (tmp_path / "in").symlink_to("d/g")
+    seen = (await selection.outgoing(tmp_path)).seen
+    assert seen is not None
+    assert (seen.paths, seen.unreadable) == (("d", "d/g", "f", "in"), ())
+
+
 async def test_what_looks_secret_stays_and_is_listed(tmp_path: Path) -> None:
     make(tmp_path, *SECRETS, ".env.example", "id_rsa.pub", "f")
     make(tmp_path, **{"key.json": '{"private_key": "-----BEGIN PRIVATE KEY-----\\nMII"}', "fine.json": "{}"})
@@ -104,7 +126,7 @@ async def test_rules_that_send_more_than_before_are_told_by_path(tmp_path: Path)
 
 async def test_the_size_counts_only_what_travels(tmp_path: Path) -> None:
     make(tmp_path, ".env", **{"a": "12345", "d/b": "678"})
-    assert await selection.measure(tmp_path, await selection.outgoing(tmp_path)) == selection.Size(2, 8)
+    assert (await selection.look(tmp_path, await selection.outgoing(tmp_path))).size == selection.Size(2, 8)
 
 
 async def test_what_is_included_travels_but_for_secrets_in_it_and_rules_are_not_read_again(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from paude.errors import UsageError
@@ -57,8 +57,9 @@ def load(paths: Paths, workspace: Path) -> Outgoing | None:
     """What the last start decided; None when there was none, or what was kept cannot be read."""
     try:
         found = json.loads(_file(paths, workspace).read_text("utf-8", "surrogateescape"))
-        words = (found["ignores"], found["held_back"], *(found.get(key, ()) for key in ("only", "included", "agreed")))
-        return Outgoing(*(tuple(map(str, one)) for one in words))
+        lists = (found["ignores"], found["held_back"], *(found.get(key, ()) for key in ("only", "included", "agreed")))
+        ignores, held_back, only, included, agreed = (tuple(map(str, one)) for one in lists)
+        return Outgoing(ignores, held_back, only, included, agreed)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -68,6 +69,8 @@ def save(paths: Paths, workspace: Path, chosen: Outgoing) -> None:
     file = _file(paths, workspace)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = file.with_suffix(f".{os.getpid()}")
-    words = {"workspace": str(workspace), **asdict(chosen)}
+    rules = asdict(replace(chosen, seen=None))
+    del rules["seen"]
+    words = {"workspace": str(workspace), **rules}
     fresh.write_text(json.dumps(words), "utf-8", "surrogateescape")
     fresh.replace(file)

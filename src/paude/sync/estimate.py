@@ -43,7 +43,7 @@ def megabytes(count: int) -> str:
 
 async def estimate(paths: Paths, workspace: Path, chosen: Outgoing, limits: Limits) -> Estimate:
     """Look at what would be sent. Nothing is packed, and files are not read."""
-    size = await selection.measure(workspace, chosen)
+    size = (await selection.look(workspace, chosen)).size
     past = 0 if chosen.only else await history.size(workspace)
     shallow = past > limits.history_bytes
     sent = min(past, limits.history_bytes)

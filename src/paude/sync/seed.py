@@ -7,13 +7,11 @@ keep their nanoseconds and names their length; RFC 8878).
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from itertools import islice
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 from anyio.streams.text import TextReceiveStream
 
@@ -21,10 +19,9 @@ from paude import report
 from paude.errors import PaudeError
 from paude.process import clean, started
 from paude.sync import daemon
-from paude.sync.selection import Outgoing
-from paude.sync.tree import Found, Kind, entries, stays_inside
+from paude.sync.selection import Outgoing, look
 
-_AT_ONCE = 256
+_AT_ONCE = 1024
 _TOLD = 10
 # Headers of an entry, and half a block that its content does not fill.
 _AROUND = 3 * 512 + 256
@@ -53,7 +50,6 @@ class _Packing:
     """What is known of one stream."""
 
     def __init__(self) -> None:
-        self._named = 0
         self._total: int | None = None
         self._unreadable: list[str] = []
         self._said = ""
@@ -61,19 +57,13 @@ class _Packing:
 
     async def name(self, stdin: ByteSendStream, workspace: Path, chosen: Outgoing) -> None:
         """Name what travels; the empty name at the end says that this is all."""
-        found = filter(_stays, entries(workspace, chosen.matcher(), self._unreadable))
+        seen = await look(workspace, chosen)
+        self._unreadable.extend(seen.unreadable)
+        self._total = seen.size.bytes + _AROUND * len(seen.paths)
         with suppress(anyio.BrokenResourceError):  # it has failed, and said why
-            while some := await anyio.to_thread.run_sync(self._some, found):
-                await stdin.send(some)
+            for first in range(0, len(seen.paths), _AT_ONCE):
+                await stdin.send("".join(f"{path}\0" for path in seen.paths[first : first + _AT_ONCE]).encode())
             await stdin.send(b"\0")
-        self._total = self._named
-
-    def _some(self, found: Iterator[Found]) -> bytes:
-        some = []
-        for one in islice(found, _AT_ONCE):
-            self._named += _AROUND + one.size()
-            some.append(f"{one.path}\0")
-        return "".join(some).encode()
 
     async def listen(self, stderr: ByteReceiveStream) -> None:
         """Take the lines of the program: a JSON object each, or the words with which it fails."""
@@ -114,13 +104,3 @@ class _Packing:
             report.line(f"not sent, because it cannot be read: {path}")
         if len(self._unreadable) > _TOLD:
             report.line(f"… and {len(self._unreadable) - _TOLD} more that cannot be read")
-
-
-def _stays(found: Found) -> bool:
-    """Whether it is no link, or one that stays inside."""
-    if found.kind is not Kind.LINK:
-        return True
-    try:
-        return stays_inside(found.path, found.target())
-    except OSError:
-        return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio.to_thread
@@ -18,7 +18,7 @@ from paude.errors import CommandFailed, UsageError
 from paude.process import ToolMissing, quiet_environment, run
 from paude.sync import patterns, secrets
 from paude.sync.patterns import Matcher
-from paude.sync.tree import Found, Kind, entries
+from paude.sync.tree import Found, Kind, entries, stays
 
 OWN_RULES = ".paudeignore"
 # Version control, as a directory or (worktrees, submodules) as a file; and what is native code for this machine only.
@@ -47,11 +47,29 @@ BY_DEFAULT = (
 
 
 @dataclass(frozen=True)
+class Size:
+    """How much would travel."""
+
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a walk found to travel: its paths, directories too, in the order of the walk; what could not be listed."""
+
+    paths: tuple[str, ...]
+    unreadable: tuple[str, ...]
+    size: Size
+
+
+@dataclass(frozen=True)
 class Outgoing:
     """What of a workspace stays at home: `ignores` in mutagen's syntax, `held_back` the files that look secret.
 
     `only` are the paths to which the user confined it, none for all. `included` are those that he released by command,
-    `agreed` those of them that look secret.
+    `agreed` those of them that look secret. `seen` is what travelled by these rules when they were decided; None when
+    nobody has looked.
     """
 
     ignores: tuple[str, ...]
@@ -59,18 +77,11 @@ class Outgoing:
     only: tuple[str, ...] = ()
     included: tuple[str, ...] = ()
     agreed: tuple[str, ...] = ()
+    seen: Seen | None = field(default=None, compare=False, repr=False)
 
     def matcher(self) -> Matcher:
         """The rules as something that can be asked."""
         return Matcher(self.ignores)
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much would travel."""
-
-    files: int
-    bytes: int
 
 
 def check_workspace(workspace: Path) -> Path:
@@ -151,9 +162,9 @@ def left_by_default(workspace: Path) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-async def measure(workspace: Path, chosen: Outgoing) -> Size:
-    """How many files and bytes would be sent."""
-    return await anyio.to_thread.run_sync(_measure, workspace, chosen)
+async def look(workspace: Path, chosen: Outgoing) -> Seen:
+    """What would be sent: as it was when that was decided, or by a walk now."""
+    return await anyio.to_thread.run_sync(_look, workspace, chosen) if chosen.seen is None else chosen.seen
 
 
 async def measure_of(workspace: Path, paths: Iterable[str]) -> Size:
@@ -218,9 +229,9 @@ def _decide(workspace: Path, git: _Git, only: tuple[str, ...]) -> Outgoing:
     own = _read_rules(workspace / OWN_RULES, "")
     never = (*patterns.all_but(only), *NEVER)
     search = _Search((*by_git, *own, *never), (*by_git, *guessed, *own, *never), own)
-    by_name, by_content = search.of(workspace)
+    by_name, by_content, seen = search.of(workspace)
     final = (*by_git, *guessed, *(patterns.literal(path) for path in by_content), *own, *never)
-    return Outgoing(final, tuple(sorted((*by_name, *by_content))), only)
+    return Outgoing(final, tuple(sorted((*by_name, *by_content))), only, seen=seen)
 
 
 def _including(workspace: Path, chosen: Outgoing) -> Outgoing:
@@ -230,11 +241,12 @@ def _including(workspace: Path, chosen: Outgoing) -> Outgoing:
     again = tuple(one for path in chosen.included for one in patterns.below(path, secrets.patterns()))
     before, after = (*chosen.ignores, *released), (*chosen.ignores, *released, *again)
     allowed = patterns.releasing(chosen.agreed, Matcher(after))
-    by_name, by_content = _Search((*before, *last), (*after, *allowed, *last), allowed).of(workspace)
+    by_name, by_content, _ = _Search((*before, *last), (*after, *allowed, *last), allowed).of(workspace)
     inside = [one for one in by_content if any(one == path or one.startswith(f"{path}/") for path in chosen.included)]
     held = tuple(patterns.literal(one) for one in inside)
     ignores = (*after, *held, *patterns.releasing(chosen.agreed, Matcher((*after, *held))), *last)
-    return replace(chosen, ignores=ignores, held_back=_with(chosen.held_back, (*by_name, *inside)))
+    held_back = _with(chosen.held_back, (*by_name, *inside))
+    return replace(chosen, ignores=ignores, held_back=held_back, seen=None)
 
 
 def _rules(workspace: Path, git: _Git) -> list[str]:
@@ -250,10 +262,11 @@ def _rules(workspace: Path, git: _Git) -> list[str]:
 
 def _with_rules(workspace: Path, git: _Git) -> list[str]:
     """The directories that have a .gitignore, outer ones first; a tree without git is looked through for them."""
-    if git.nested is not None:
-        return sorted({path.rpartition("/")[0] for path in git.nested} | {""})
-    top = Matcher((*BY_DEFAULT, *_read_rules(workspace / ".gitignore", ""), *NEVER))
-    return ["", *(found.path for found in entries(workspace, top) if found.is_directory)]
+    nested = git.nested
+    if nested is None:
+        top = Matcher((*BY_DEFAULT, *_read_rules(workspace / ".gitignore", ""), *NEVER))
+        nested = tuple(found.path for found in entries(workspace, top) if found.name == ".gitignore")
+    return sorted({path.rpartition("/")[0] for path in nested} | {""})
 
 
 def _exactly(path: str) -> str:
@@ -287,13 +300,14 @@ class _Search:
     after: tuple[str, ...]
     own: tuple[str, ...]
 
-    def of(self, workspace: Path) -> tuple[list[str], list[str]]:
-        """The paths that look secret by name (a directory stands for what is in it), and files by content."""
+    def of(self, workspace: Path) -> tuple[list[str], list[str], Seen]:
+        """The paths that look secret by name (a directory stands for what is in it), files by content, and the rest."""
         after = Matcher(self.after)
         by_name: list[str] = []
         by_content: list[str] = []
+        counting = _Counting()
         below = "\0"
-        for one in entries(workspace, Matcher(self.without)):
+        for one in entries(workspace, _Both(Matcher(self.without), after), counting.unreadable):
             if one.path.startswith(below):
                 continue
             if after.ignored(one.path, directory=one.is_directory):
@@ -301,7 +315,9 @@ class _Search:
                 below = one.path + "/" if one.is_directory else "\0"
             elif _holds_key(one) and not self._released(one.path):
                 by_content.append(one.path)
-        return by_name, by_content
+            else:
+                counting.add(one)
+        return by_name, by_content, counting.seen()
 
     def _released(self, path: str) -> bool:
         return not Matcher((patterns.literal(path), *self.own)).ignored(path, directory=False)
@@ -318,9 +334,44 @@ def _holds_key(found: Found) -> bool:
     return len(content) <= secrets.SNIFF_BYTES and secrets.in_content(content)
 
 
-def _measure(workspace: Path, chosen: Outgoing) -> Size:
-    sizes = [one.size() for one in entries(workspace, chosen.matcher()) if not one.is_directory]
-    return Size(len(sizes), sum(sizes))
+def _look(workspace: Path, chosen: Outgoing) -> Seen:
+    counting = _Counting()
+    for one in entries(workspace, chosen.matcher(), counting.unreadable):
+        counting.add(one)
+    return counting.seen()
+
+
+class _Counting:
+    """What a walk has met so far that travels."""
+
+    def __init__(self) -> None:
+        self.unreadable: list[str] = []
+        self._paths: list[str] = []
+        self._files = self._bytes = 0
+
+    def add(self, one: Found) -> None:
+        """One more; a link that leaves the tree does not travel."""
+        if not stays(one):
+            return
+        self._paths.append(one.path)
+        if not one.is_directory:
+            self._files += 1
+            self._bytes += one.size()
+
+    def seen(self) -> Seen:
+        """All of it."""
+        return Seen(tuple(self._paths), tuple(self.unreadable), Size(self._files, self._bytes))
+
+
+@dataclass(frozen=True)
+class _Both:
+    """Ignores what two sets of rules ignore."""
+
+    one: Matcher
+    other: Matcher
+
+    def ignored(self, path: str, *, directory: bool) -> bool:
+        return self.one.ignored(path, directory=directory) and self.other.ignored(path, directory=directory)
 
 
 def _newly_sent(workspace: Path, before: Outgoing, now: Outgoing) -> tuple[str, ...]:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
-
-from paude.sync.patterns import Matcher
+from typing import Protocol
 
 TEMPORARY = ".mutagen-temporary-"
 _LONGEST_TARGET = 247
@@ -71,12 +70,20 @@ class Found:
         return 0 if stat.S_ISDIR(found.st_mode) else found.st_size
 
 
-def entries(root: Path, matcher: Matcher, unreadable: list[str] | None = None) -> Iterator[Found]:
+class Rules(Protocol):
+    """What tells which paths do not travel."""
+
+    def ignored(self, path: str, *, directory: bool) -> bool:
+        """Whether `path` itself is ignored; what lies above it is asked first."""
+        ...
+
+
+def entries(root: Path, rules: Rules, unreadable: list[str] | None = None) -> Iterator[Found]:
     """All that travels below `root`, directories before what is in them, each directory in the order of its names.
 
     What cannot be listed is added to `unreadable` and left out.
     """
-    walk = _Walk(matcher, [] if unreadable is None else unreadable)
+    walk = _Walk(rules, [] if unreadable is None else unreadable)
     try:
         walk.enter("", str(root), None)
         while walk.places:
@@ -95,17 +102,17 @@ def entries(root: Path, matcher: Matcher, unreadable: list[str] | None = None) -
 class _Place:
     """A directory that the walk is in: its handle while it is held open, and those of its entries still to come."""
 
-    def __init__(self, path: str, handle: int, matcher: Matcher) -> None:
+    def __init__(self, path: str, handle: int, rules: Rules) -> None:
         """Raises OSError when it cannot be listed."""
         self.path, self.handle = path, handle
         with os.scandir(handle) as listing:
             names = sorted((one.name, kind) for one in listing if (kind := _kind(one)) is not None)
-        self.found = self._travelling(names, matcher)
+        self.found = self._travelling(names, rules)
 
-    def _travelling(self, names: list[tuple[str, Kind]], matcher: Matcher) -> Iterator[Found]:
+    def _travelling(self, names: list[tuple[str, Kind]], rules: Rules) -> Iterator[Found]:
         prefix = f"{self.path}/" if self.path else ""
         for name, kind in names:
-            if not matcher.ignored(prefix + name, directory=kind is Kind.DIRECTORY):
+            if not rules.ignored(prefix + name, directory=kind is Kind.DIRECTORY):
                 yield Found(prefix + name, kind, self)
 
     def close(self) -> None:
@@ -117,9 +124,9 @@ class _Place:
 class _Walk:
     """The directories from the root to where the walk is; the last is open, and the first ones are."""
 
-    def __init__(self, matcher: Matcher, unreadable: list[str]) -> None:
+    def __init__(self, rules: Rules, unreadable: list[str]) -> None:
         self.places: list[_Place] = []
-        self._matcher, self._unreadable = matcher, unreadable
+        self._rules, self._unreadable = rules, unreadable
 
     def enter(self, path: str, name: str, above: int | None) -> None:
         try:
@@ -128,7 +135,7 @@ class _Walk:
             self._unreadable.append(path or ".")
             return
         try:
-            place = _Place(path, handle, self._matcher)
+            place = _Place(path, handle, self._rules)
         except OSError:
             os.close(handle)
             self._unreadable.append(path or ".")
@@ -180,6 +187,16 @@ def _kind(entry: os.DirEntry[str]) -> Kind | None:
     if entry.is_dir(follow_symlinks=False):
         return Kind.DIRECTORY
     return Kind.FILE if entry.is_file(follow_symlinks=False) else None
+
+
+def stays(found: Found) -> bool:
+    """Whether it is no link, or one that stays inside."""
+    if found.kind is not Kind.LINK:
+        return True
+    try:
+        return stays_inside(found.path, found.target())
+    except OSError:
+        return False
 
 
 def stays_inside(path: str, target: str) -> bool:
