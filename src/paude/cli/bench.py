@@ -110,7 +110,8 @@ async def _measure_sync(wishes: Wishes, files: int, edits: int, limit_s: float) 
                 arrives = partial(far.ask, "expect")
                 peers = await bench_peers(paths, name, workspace, Path(work), arrives, say)
             found = await bench_edits(far, workspace, files, edits, say)
-    return SyncReport(files, size, *found, last.start_s + last.seconds - first.start_s, peers)
+    in_step = last.start_s + last.seconds - first.start_s
+    return SyncReport(files, size, *found, in_step, first.seconds, peers)
 
 
 async def _measure(wishes: Wishes, runs: int, baseline: bool, limit_s: float) -> Report:
