@@ -83,7 +83,7 @@ SECRETS = [".env", ".ENV.local", "x/id_ed25519", "server.pem", "a.tfstate", ".np
 async def test_what_was_seen_to_travel_is_what_the_rules_let_out(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     make(tmp_path, ".env.example", "x/dev.pub", "out/f", "out/g.pem", ".aws/f", "z", "k.txt")
-    make(tmp_path, **{".gitignore": ".env*\n*.pub\nout/\n", ".paudeignore": "!out/g.pem\nz\n"})
+    make(tmp_path, **{".gitignore": "out/\n", ".paudeignore": "!out/g.pem\nz\n"})
     assert "z" not in await sent(tmp_path)
     chosen = await selection.outgoing(tmp_path, ("x", "k.txt"))
     assert chosen.seen is not None
@@ -113,6 +113,15 @@ async def test_gitignore_cannot_release_a_secret_and_paudeignore_can(tmp_path: P
     chosen = await selection.outgoing(tmp_path)
     assert await sent(tmp_path) == {".gitignore", ".paudeignore", "dev.pem"}
     assert chosen.held_back == (".env",)
+
+
+async def test_what_is_no_secret_by_its_name_stays_all_the_same_where_git_ignores_it(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    make(tmp_path, ".env.example", "a/dev.pub", "b.pub/f", "c.pub", "sub/.env.dist")
+    make(tmp_path, **{".gitignore": ".env*\n*.pub\n", "sub/.gitignore": "!.env.dist\n", ".paudeignore": "!c.pub\n"})
+    chosen = await selection.outgoing(tmp_path)
+    assert await sent(tmp_path) == {".gitignore", "sub/.gitignore", ".paudeignore", "c.pub", "sub/.env.dist"}
+    assert chosen.held_back == ()
 
 
 async def test_rules_that_send_more_than_before_are_told_by_path(tmp_path: Path) -> None:

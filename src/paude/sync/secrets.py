@@ -80,12 +80,18 @@ EXCEPTIONS = (".env.example", ".env.sample", ".env.template", ".env.dist", ".env
 
 SNIFF_BYTES = 64 * 1024
 _SNIFFED_NAMES = re.compile(r"\.(json|ya?ml|txt|conf|cfg|ini|toml)$", re.IGNORECASE)
+_EXCEPTED = re.compile("|".join(re.escape(name).replace(r"\*", ".*") for name in EXCEPTIONS), re.IGNORECASE)
 _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 
 def patterns() -> tuple[str, ...]:
     """The names as ignore patterns in mutagen's syntax, in any case."""
     return tuple(_any_case(name) for name in NAMES) + tuple("!" + _any_case(name) for name in EXCEPTIONS)
+
+
+def is_excepted(name: str) -> bool:
+    """Whether a file of this name looks secret to nobody, although it has the name of one."""
+    return _EXCEPTED.fullmatch(name) is not None
 
 
 def _any_case(name: str) -> str:

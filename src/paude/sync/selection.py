@@ -229,9 +229,9 @@ def _decide(workspace: Path, git: _Git, only: tuple[str, ...]) -> Outgoing:
     own = _read_rules(workspace / OWN_RULES, "")
     never = (*patterns.all_but(only), *NEVER)
     search = _Search((*by_git, *own, *never), (*by_git, *guessed, *own, *never), own)
-    by_name, by_content, seen = search.of(workspace)
-    final = (*by_git, *guessed, *(patterns.literal(path) for path in by_content), *own, *never)
-    return Outgoing(final, tuple(sorted((*by_name, *by_content))), only, seen=seen)
+    found = search.of(workspace)
+    stay = (patterns.literal(path) for path in (*found.by_content, *found.excepted))
+    return Outgoing((*by_git, *guessed, *stay, *own, *never), found.held_back, only, seen=found.seen)
 
 
 def _including(workspace: Path, chosen: Outgoing) -> Outgoing:
@@ -241,11 +241,12 @@ def _including(workspace: Path, chosen: Outgoing) -> Outgoing:
     again = tuple(one for path in chosen.included for one in patterns.below(path, secrets.patterns()))
     before, after = (*chosen.ignores, *released), (*chosen.ignores, *released, *again)
     allowed = patterns.releasing(chosen.agreed, Matcher(after))
-    by_name, by_content, _ = _Search((*before, *last), (*after, *allowed, *last), allowed).of(workspace)
-    inside = [one for one in by_content if any(one == path or one.startswith(f"{path}/") for path in chosen.included)]
+    found = _Search((*before, *last), (*after, *allowed, *last), allowed).of(workspace)
+    ways = [(path, f"{path}/") for path in chosen.included]
+    inside = [one for one in found.by_content if any(one == path or one.startswith(below) for path, below in ways)]
     held = tuple(patterns.literal(one) for one in inside)
     ignores = (*after, *held, *patterns.releasing(chosen.agreed, Matcher((*after, *held))), *last)
-    held_back = _with(chosen.held_back, (*by_name, *inside))
+    held_back = _with(chosen.held_back, (*found.by_name, *inside))
     return replace(chosen, ignores=ignores, held_back=held_back, seen=None)
 
 
@@ -293,6 +294,24 @@ def _read_rules(file: Path, directory: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class _Searched:
+    """Paths that look secret by name (a directory stands for what is in it) and files by content; what travels.
+
+    `excepted` are those that git ignores, and that an exception from the secret names would let out.
+    """
+
+    by_name: tuple[str, ...]
+    by_content: tuple[str, ...]
+    excepted: tuple[str, ...]
+    seen: Seen
+
+    @property
+    def held_back(self) -> tuple[str, ...]:
+        """All that looks secret."""
+        return tuple(sorted((*self.by_name, *self.by_content)))
+
+
+@dataclass(frozen=True)
 class _Search:
     """One walk for all secrets: through what travels by the rules `without` looking for any, judged by `after`."""
 
@@ -300,24 +319,29 @@ class _Search:
     after: tuple[str, ...]
     own: tuple[str, ...]
 
-    def of(self, workspace: Path) -> tuple[list[str], list[str], Seen]:
-        """The paths that look secret by name (a directory stands for what is in it), files by content, and the rest."""
-        after = Matcher(self.after)
+    def of(self, workspace: Path) -> _Searched:
+        """What a walk finds."""
+        without, after = Matcher(self.without), Matcher(self.after)
         by_name: list[str] = []
         by_content: list[str] = []
+        excepted: list[str] = []
         counting = _Counting()
         below = "\0"
-        for one in entries(workspace, _Both(Matcher(self.without), after), counting.unreadable):
+        for one in entries(workspace, _Both(without, after), counting.unreadable):
             if one.path.startswith(below):
                 continue
             if after.ignored(one.path, directory=one.is_directory):
-                by_name.append(one.path)
-                below = one.path + "/" if one.is_directory else "\0"
+                stays = by_name
+            elif secrets.is_excepted(one.name) and without.ignored(one.path, directory=one.is_directory):
+                stays = excepted
             elif _holds_key(one) and not self._released(one.path):
-                by_content.append(one.path)
+                stays = by_content
             else:
                 counting.add(one)
-        return by_name, by_content, counting.seen()
+                continue
+            stays.append(one.path)
+            below = one.path + "/" if one.is_directory else "\0"
+        return _Searched(tuple(by_name), tuple(by_content), tuple(excepted), counting.seen())
 
     def _released(self, path: str) -> bool:
         return not Matcher((patterns.literal(path), *self.own)).ignored(path, directory=False)
