@@ -201,7 +201,15 @@ class User:
         self._in_place(self._existing(), lambda d: _ignore(os.pwrite(d, more, os.fstat(d).st_size)))
 
     def truncate(self) -> None:
-        self._in_place(self._existing(), lambda d: os.ftruncate(d, os.fstat(d).st_size // 2))
+        def change(descriptor: int) -> None:
+            content = os.pread(descriptor, 1 << 24, 0)
+            left = len(content) // 2
+            # What it was before it grew would be no change to a sync, and no new content: the other side's may replace it.
+            while left and content[:left] in self.ledger.written:
+                left -= 1
+            os.ftruncate(descriptor, left)
+
+        self._in_place(self._existing(), change)
 
     def slowly(self) -> None:
         def change(descriptor: int) -> None:
