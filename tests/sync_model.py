@@ -204,7 +204,7 @@ class User:
         def change(descriptor: int) -> None:
             content = os.pread(descriptor, 1 << 24, 0)
             left = len(content) // 2
-            # What it was before it grew would be no change to a sync, and no new content: the other side's may replace it.
+            # What it was before it grew is no change to a sync, and no new content: the other side's may replace it.
             while left and content[:left] in self.ledger.written:
                 left -= 1
             os.ftruncate(descriptor, left)
