@@ -19,6 +19,10 @@ import (
 
 var pauses = wake.Growing{First: 250 * time.Millisecond, Last: 5 * time.Second}
 
+// silent is who is asked and told while an end is connected: nobody. ssh asks nothing here, and the daemon makes the
+// command's own prompter known only after it has told its name, so that a message to it fails now and then.
+const silent = ""
+
 type handler struct {
 	inner synchronization.ProtocolHandler
 	local bool
@@ -61,9 +65,9 @@ func (h *handler) Connect(ctx context.Context, logger *logging.Logger, url *urlp
 	go w.watch(life, h.local, url) // beside the connection, because it has one of its own to make
 	connect := func() (synchronization.Endpoint, error) {
 		if !h.local { // the agent looks for itself
-			return h.inner.Connect(ctx, logger, url, prompter, session, version, configuration, alpha)
+			return h.inner.Connect(ctx, logger, url, silent, session, version, configuration, alpha)
 		}
-		found, err := h.inner.Connect(ctx, logger, url, prompter, session, version, regular.Unpolled(configuration), alpha)
+		found, err := h.inner.Connect(ctx, logger, url, silent, session, version, regular.Unpolled(configuration), alpha)
 		if err != nil {
 			return nil, err
 		}

@@ -6,7 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mutagen-io/mutagen/pkg/logging"
+	"github.com/mutagen-io/mutagen/pkg/prompting"
 	"github.com/mutagen-io/mutagen/pkg/synchronization"
+	urlpkg "github.com/mutagen-io/mutagen/pkg/url"
 
 	"paude/sync/report"
 	"paude/sync/wake"
@@ -34,4 +37,22 @@ func TestATryIsMadeAtOnceWhenTheWayIsGoodAgain(t *testing.T) {
 	if _, err := again(ctx, connect, true, file); err != nil || tries != 4 {
 		t.Fatal(tries, err)
 	}
+}
+
+// chatty tells its prompter that it connects, as mutagen's own handler of ssh does.
+type chatty struct{}
+
+func (chatty) Connect(_ context.Context, _ *logging.Logger, _ *urlpkg.URL, prompter, _ string, _ synchronization.Version, _ *synchronization.Configuration, _ bool) (synchronization.Endpoint, error) {
+	return nil, prompting.Message(prompter, "connecting")
+}
+
+func TestACommandWhosePrompterIsNotKnownYetConnects(t *testing.T) {
+	t.Setenv("MUTAGEN_DATA_DIRECTORY", t.TempDir())
+	t.Setenv("MUTAGEN_SSH_PATH", t.TempDir()) // no watcher comes to life
+	h := &handler{chatty{}, false}
+	end, err := h.Connect(t.Context(), nil, &urlpkg.URL{Host: "gate.x.paude"}, "prmt_unknown", "sync_p", synchronization.DefaultVersion, &synchronization.Configuration{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end.(*pod).stop()
 }
