@@ -10,6 +10,7 @@ import os
 import random
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,13 +31,26 @@ class Ledger:
     written: dict[bytes, str] = field(default_factory=dict)
     """With who wrote it, and how."""
     destroyed: set[bytes] = field(default_factory=set)
+    _buried: dict[Path, tuple[tuple[int, int, int], bytes]] = field(default_factory=dict)
+
+    def buried(self) -> set[bytes]:
+        """What lies in the graveyard; of the thousands there only those are read that are new or have changed."""
+        known, self._buried = self._buried, {}
+        for path in self.graveyard.rglob("*"):
+            with suppress(FileNotFoundError):  # the sync works there too, in a directory that was moved away
+                facts = path.lstat()
+                if stat.S_ISREG(facts.st_mode):
+                    key = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+                    before = known.get(path)
+                    self._buried[path] = before if before and before[0] == key else (key, path.read_bytes())
+        return {content for _, content in self._buried.values()}
 
     def lost(self, *trees: Path) -> dict[bytes, str]:
         """What was written, was not destroyed, and is nowhere.
 
         A user who moves a directory away may take along what the sync is just putting there: that is in the graveyard.
         """
-        there = {content for tree in (*trees, self.graveyard) for content in contents(tree).values()}
+        there = self.buried() | {content for tree in trees for content in contents(tree).values()}
         return {content: how for content, how in self.written.items() if content not in self.destroyed | there}
 
     def foreign(self, *trees: Path) -> dict[str, bytes]:
