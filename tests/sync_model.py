@@ -51,7 +51,8 @@ class Ledger:
         A user who moves a directory away may take along what the sync is just putting there: that is in the graveyard.
         """
         there = self.buried() | {content for tree in trees for content in contents(tree).values()}
-        return {content: how for content, how in self.written.items() if content not in self.destroyed | there}
+        accounted = self.destroyed | there
+        return {content: how for content, how in self.written.items() if content not in accounted}
 
     def foreign(self, *trees: Path) -> dict[str, bytes]:
         """Files whose content nobody wrote: torn, or mixed of two."""
