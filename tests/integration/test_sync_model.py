@@ -276,11 +276,11 @@ async def test_no_content_is_lost_whatever_both_sides_do(tmp_path: Path, seed: i
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [int(s) for s in os.environ.get("PAUDE_MODEL_SEEDS", "11,12,13,14").split(",")])
+@pytest.mark.parametrize("seed", [int(s) for s in os.environ.get("PAUDE_MODEL_SEEDS", "11,12").split(",")])
 async def test_no_content_is_lost_in_the_long_run(tmp_path: Path, seed: int) -> None:
     async with game(tmp_path, seed) as one:
         together = int(os.environ.get("PAUDE_MODEL_TOGETHER", "48"))
-        await one.play(int(os.environ.get("PAUDE_MODEL_OPERATIONS", "2500")), each=together)
+        await one.play(int(os.environ.get("PAUDE_MODEL_OPERATIONS", "10000")), each=together)
         assert one.luck.keys() == {kind.__name__ for kind in one.kinds_of_luck}
         by = [user.done for user in one.users]
         print(f"seed {seed}: {one.done} operations {by}, {one.conflicts} conflicts, {dict(one.luck)}")  # noqa: T201
