@@ -102,3 +102,16 @@ func TestWhatWasTurnedBackAfterATransitionIsFound(t *testing.T) {
 	}
 	_ = e.Poll(context.Background()) // the files are as they were at the last scan
 }
+
+func TestMutagenDoesNotPollByItselfAndTheSessionStaysAsItIs(t *testing.T) {
+	asked := &synchronization.Configuration{WatchMode: synchronization.WatchMode_WatchModeForcePoll, WatchPollingInterval: 7}
+	if mode := Unpolled(asked).WatchMode; mode != synchronization.WatchMode_WatchModeNoWatch {
+		t.Errorf("%v", mode)
+	}
+	if asked.WatchMode != synchronization.WatchMode_WatchModeForcePoll {
+		t.Errorf("%v", asked.WatchMode)
+	}
+	if every := Every(synchronization.DefaultVersion, asked); every != 7*time.Second {
+		t.Errorf("%v", every)
+	}
+}
