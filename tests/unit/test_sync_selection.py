@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from paude.errors import UsageError
-from paude.sync import selection
+from paude.sync import secrets, selection
 from paude.sync.tree import entries
 
 
@@ -170,3 +170,9 @@ async def test_what_is_included_travels_but_for_secrets_in_it_and_rules_are_not_
 def test_a_path_looks_secret_by_its_name_a_directory_or_its_content(tmp_path: Path, path: str, secret: bool) -> None:
     make(tmp_path, **{"k.txt": "-----BEGIN RSA PRIVATE KEY-----", "plain.txt": "x"})
     assert selection.looks_secret(tmp_path, path) is secret
+
+
+def test_the_sync_daemon_is_measured_with_the_rules_of_a_plain_workspace() -> None:
+    kept = Path(__file__).parents[2] / "containers/mutagen/ignores/testdata/patterns"
+    rules = (*selection.BY_DEFAULT, *secrets.patterns(), *selection.NEVER)
+    assert kept.read_text().splitlines() == list(rules)
