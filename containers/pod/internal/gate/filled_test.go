@@ -3,7 +3,6 @@ package gate
 import (
 	"context"
 	"testing"
-	"time"
 )
 
 func filling() *State { return &State{changed: make(chan struct{})} }
@@ -15,10 +14,10 @@ func TestTheSyncIsLetInWhenTheWorkspaceIsFilled(t *testing.T) {
 	if reply := state.Filling(); reply.Code != done {
 		t.Fatal(reply)
 	}
-	select {
-	case reply := <-let:
+	impatient, leave := context.WithCancel(context.Background())
+	leave()
+	if reply := state.awaitFilled(impatient); reply.Code == done {
 		t.Fatalf("before it was: %+v", reply)
-	case <-time.After(50 * time.Millisecond):
 	}
 	state.Filled()
 	if reply := <-let; reply.Code != done {
@@ -28,18 +27,14 @@ func TestTheSyncIsLetInWhenTheWorkspaceIsFilled(t *testing.T) {
 
 func TestAFillingThatBeginsAgainEndsWhatSyncs(t *testing.T) {
 	state := filling()
-	ended := syncing(t, here)
+	waiting := syncing(t, here)
 	_ = state.Filling()
-	select {
-	case <-ended:
-		t.Fatal("it waits for the content, and was ended")
-	case <-time.After(50 * time.Millisecond):
-	}
+	waiting.answers(t) // it waits for the content
 	state.Filled()
 	if reply := state.Filling(); reply.Code != done {
 		t.Fatal(reply)
 	}
-	<-ended
+	<-waiting.ended
 	if state.filled {
 		t.Fatal("the next one would be let in")
 	}

@@ -1,6 +1,8 @@
 package gate
 
 import (
+	"bufio"
+	"io"
 	"os/exec"
 	"testing"
 	"time"
@@ -8,18 +10,44 @@ import (
 
 const here, there = "0123456789abcdef@here", "fedcba9876543210@there"
 
-func syncing(t *testing.T, laptop string) <-chan error {
+// syncer is a process below a child of this one, as sshd's are.
+type syncer struct {
+	ended  chan error
+	input  io.Writer
+	output *bufio.Reader
+}
+
+func syncing(t *testing.T, laptop string) syncer {
 	t.Helper()
-	// A process below a child of this one, as sshd's are.
-	command := exec.Command("sh", "-c", "sleep 60 & wait")
+	command := exec.Command("sh", "-c", "exec 3<&0; cat <&3 & wait")
 	command.Env = append(command.Environ(), LaptopVariable+"="+laptop)
-	if err := command.Start(); err != nil {
+	input, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err = command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = endOthers("") })
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
-	return ended
+	made := syncer{make(chan error, 1), input, bufio.NewReader(output)}
+	made.answers(t) // before that it need not have been started yet
+	go func() { made.ended <- command.Wait() }()
+	return made
+}
+
+// answers fails the test when the process is not there.
+func (s syncer) answers(t *testing.T) {
+	t.Helper()
+	if _, err := io.WriteString(s.input, "there?\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.output.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestWhatSyncsForAnotherLaptopEndsAndOnesOwnGoesOn(t *testing.T) {
@@ -28,18 +56,14 @@ func TestWhatSyncsForAnotherLaptopEndsAndOnesOwnGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	select {
-	case <-other:
+	case <-other.ended:
 	case <-time.After(5 * time.Second):
 		t.Fatal("the other laptop's process goes on")
 	}
 	if left := othersOf("fedcba9876543210"); len(left) != 2 {
 		t.Fatalf("of the own two processes there are %d", len(left))
 	}
-	select {
-	case err := <-mine:
-		t.Fatalf("the own process ended: %v", err)
-	default:
-	}
+	mine.answers(t)
 }
 
 func TestALaptopIsNamedByItsIdAndItsHost(t *testing.T) {
