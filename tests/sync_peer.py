@@ -20,6 +20,7 @@ from ssh_server import Sshd, sshd
 
 NAME = "s"
 COMMAND = """#!/bin/sh
+echo "$SSH_ORIGINAL_COMMAND" >> {asked}
 case "$SSH_ORIGINAL_COMMAND" in
   *"mutagen-agent synchronizer"*) MUTAGEN_DATA_DIRECTORY={data} exec {agent} synchronizer --log-level=info ;;
   watch) {sync} watch {pod} & watcher=$!; cat > /dev/null; kill $watcher ;;  # the gate's ends with its input, too
@@ -62,6 +63,11 @@ class Peer:
         await session.first_cycle(self.paths, NAME)
         return await self.state(lambda s: s.settled and s.local_watch == s.remote_watch == "watching")
 
+    def asked(self, word: str) -> int:
+        """How many commands with that word have come to the server."""
+        file = self.server.directory / "asked"
+        return sum(word in line for line in file.read_text().splitlines()) if file.exists() else 0
+
     async def state(self, wanted: Callable[[SyncState], bool]) -> SyncState:
         """The first state that is as wanted."""
         async with aclosing(session.watch(self.paths, NAME)) as states:  # a child of its own: it ends with the block
@@ -84,6 +90,7 @@ def peer(directory: Path, agent: Path | None = None) -> Iterator[Peer]:
             agent=agent or artifacts.path(f"bin/{machine}/mutagen-agent"),
             sync=daemon.binary(),
             pod=directory / "pod",
+            asked=directory / "server" / "asked",
         )
     )
     script.chmod(0o700)

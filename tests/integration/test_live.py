@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from paude import artifacts
 from paude.plans.live import Live
 from paude.sessions import records
 from paude.sessions.records import Record
@@ -97,4 +98,29 @@ async def test_a_git_that_fails_here_ends_nothing_else(tmp_path: Path, monkeypat
         await both.state(lambda s: not s.connected)
         (both.pod / "f").write_text("while it was cut")
         await eventually(reads(both.laptop / "f", "while it was cut"), within=9)
+        tasks.cancel_scope.cancel()
+
+
+async def test_commits_are_listened_for_once_both_ends_have_met(tmp_path: Path) -> None:
+    """Before that the agent whose start is under way does not run: to ask it would be in vain."""
+    waiting, agent = tmp_path / "waiting", tmp_path / "held"
+    os.mkfifo(waiting)
+    machine = daemon.binary().parent.name
+    agent.write_text(f'#!/bin/sh\nread go < {waiting}\nexec {artifacts.path(f"bin/{machine}/mutagen-agent")} "$@"\n')
+    agent.chmod(0o700)
+    async with synced(tmp_path, agent) as both, anyio.create_task_group() as tasks:
+        live = Live(both.paths)
+        tasks.start_soon(live.run)
+        tasks.start_soon(both.create)
+
+        def followed() -> bool:
+            live.look(NAME)
+            return both.asked("status") > 2  # beside what listens, and later
+
+        await eventually(followed, within=20)
+        assert both.asked("mutagen-agent")
+        assert not both.asked("watch-refs")
+        with waiting.open("r+b", buffering=0) as go:
+            go.write(b"\n" * 9)  # for each agent that is started
+            await eventually(lambda: both.asked("watch-refs") > 0)
         tasks.cancel_scope.cancel()

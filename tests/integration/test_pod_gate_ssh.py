@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from podside.images import environment
 from podside.pod import Pod, until
+
+from paude.ssh.ssh_config import SERVER
 
 pytest_plugins = ("podside.fixtures",)
 pytestmark = pytest.mark.podman
@@ -65,6 +71,54 @@ def test_no_terminal_no_files_no_forwards(gate: Pod) -> None:
         seen = subprocess.run([sys.executable, "-c", _LISTEN], capture_output=True, check=False).stdout
         child.terminate()
     assert seen.strip() == b"b''"
+
+
+KEPT = (b"MALLOC_MMAP_THRESHOLD_=16777216", b"MALLOC_TRIM_THRESHOLD_=16777216")
+
+
+def _keeps_buffers(gate: Pod, role: str) -> bool:
+    """Whether the sshds in a container have glibc's thresholds of ours in their environment (mallopt(3)).
+
+    In their heap: over the place where /proc would show it they write what they are at.
+    """
+    space = os.readlink(f"/proc/{gate.process(role)}/ns/pid")
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it may just be ending
+            if os.readlink(process / "ns/pid") == space and (process / "comm").read_text().startswith("sshd"):
+                found.append(_heap(process))
+    alive = [heap for heap in found if heap]
+    return alive != [] and all(one in heap for heap in alive for one in KEPT)
+
+
+def _heap(process: Path) -> bytes:
+    """Nothing of one that has ended. Raises OSError while it ends."""
+    for line in (process / "maps").read_text().splitlines():
+        if line.endswith("[heap]"):
+            first, end = (int(one, 16) for one in line.split()[0].split("-"))
+            with (process / "mem").open("rb") as memory:
+                memory.seek(first)
+                return memory.read(end - first)
+    return b""
+
+
+@pytest.mark.parametrize("server", ["the gate's", "the gate's by podman", "the agent's"])
+def test_sshd_keeps_its_buffers(gate: Pod, server: str) -> None:
+    """With glibc's own thresholds it gets them anew for each packet of a bulk transfer."""
+    role, port = ("agent", 2223) if server == "the agent's" else ("gate", 2222)
+    if role == "agent":
+        gate.start_agent("sleep", "1000")
+        gate.release()
+        gate.control("await-agent")
+    words = gate.in_network("bash", "-c", f"exec 3<> /dev/tcp/127.0.0.1/{port}; cat <&3")
+    if server == "the gate's by podman":
+        words = ["podman", "exec", "--interactive", f"{gate.name}-gate", *SERVER]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline().startswith(b"SSH-2.0-")
+        kept = _keeps_buffers(gate, role)
+        child.terminate()
+    assert kept
 
 
 def test_another_key_and_another_name_are_refused(gate: Pod) -> None:

@@ -18,6 +18,7 @@ from paude.plans.news import sync_news
 from paude.process import started
 from paude.sync import daemon, selection, session
 from paude.sync.limits import Limits
+from ssh_server import descendants
 from sync_peer import NAME, eventually, peer, reads, synced, tree
 
 # A tenth of it on an idle machine; without a working watcher it would be two minutes.
@@ -270,6 +271,37 @@ async def test_a_cut_connection_is_made_again_and_nothing_is_missed(tmp_path: Pa
         assert both.server.cut()
         (both.pod / "f").write_text("while it was cut")
         await eventually(reads(both.laptop / "f", "while it was cut"), within=20)
+
+
+async def test_who_pauses_between_tries_makes_the_next_one_when_told(tmp_path: Path) -> None:
+    """Untold, the pauses before twelve tries would be half a minute in all."""
+    with anyio.fail_after(60), peer(tmp_path) as both:
+        async with daemon.daemon(both.paths) as running:
+            await both.create()
+            tries = tmp_path / "tries"
+            ssh = both.paths.sync / "shims" / "ssh"
+            ssh.write_text(f'#!/bin/sh\necho "$*" >> {tries}\nexit 255\n')
+            both.server.kill()
+
+            def tried() -> bool:
+                running.hurry()
+                return tries.exists() and tries.read_text().count("synchronizer") > 12
+
+            await eventually(tried, within=15)
+
+
+async def test_ssh_keeps_its_buffers(tmp_path: Path) -> None:
+    """By glibc's thresholds (mallopt(3)): with its own it gets them anew for each packet of a bulk transfer."""
+    with anyio.fail_after(60), peer(tmp_path) as both:
+        async with daemon.daemon(both.paths) as running:
+            await both.create()
+            found = [Path(f"/proc/{one}") for one in descendants(running.pid)]
+            programs = [one for one in found if (one / "comm").read_text() == "ssh\n"]
+            assert programs
+            for one in programs:
+                given = (one / "environ").read_bytes().split(b"\0")
+                for name in (b"MALLOC_MMAP_THRESHOLD_", b"MALLOC_TRIM_THRESHOLD_"):
+                    assert name + b"=16777216" in given
 
 
 async def test_a_session_with_the_same_rules_is_kept_and_one_with_others_is_made_anew(tmp_path: Path) -> None:
