@@ -37,6 +37,11 @@ class PeerReport:
     edit: Summary | None = None
     why_not: str = ""
 
+    @property
+    def program(self) -> str:
+        """The name without its options."""
+        return self.name.partition(" ")[0]
+
     def __str__(self) -> str:
         if self.edit is None:
             return f"{self.name}: not measured, {self.why_not}"
@@ -60,28 +65,28 @@ async def bench_peers(
 ) -> tuple[PeerReport, ...]:
     """Measure each program with `tree`, which they only read; `arrives` returns when a path there holds a text."""
     found = []
-    for program, opened in (("rsync", _rsync), ("unison", _unison), ("mutagen", _mutagen)):
-        found.append(await _measured(program, opened, paths, name, tree, work, arrives))
+    for called, opened in _PEERS.items():
+        found.append(await _measured(called, opened, paths, name, tree, work, arrives))
         tell(str(found[-1]))
     return tuple(found)
 
 
 async def _measured(
-    program: str, opened: _Opened, paths: Paths, name: str, tree: Path, work: Path, arrives: Arrives
+    called: str, opened: _Opened, paths: Paths, name: str, tree: Path, work: Path, arrives: Arrives
 ) -> PeerReport:
-    if shutil.which(program) is None:
-        return PeerReport(program, why_not="it is not installed here")
-    copy = work / program
+    if shutil.which(PeerReport(called).program) is None:
+        return PeerReport(called, why_not="it is not installed here")
+    copy = work / called.replace(" ", "")
     shutil.copytree(tree, copy)
     try:
         async with opened(paths, name, copy, work) as one:
             began = time.perf_counter()
             await one.first()
             first = time.perf_counter() - began
-            edits = [await _edit(one, copy, path, f"{program}-{n}", arrives) for n, path in enumerate(_some(copy))]
-        return PeerReport(program, first, summarize(edits))
+            edits = [await _edit(one, copy, path, f"{copy.name}-{n}", arrives) for n, path in enumerate(_some(copy))]
+        return PeerReport(called, first, summarize(edits))
     except CommandFailed as exc:
-        return PeerReport(program, why_not=exc.why or str(exc))
+        return PeerReport(called, why_not=exc.why or str(exc))
     finally:
         shutil.rmtree(copy, ignore_errors=True)
 
@@ -108,14 +113,17 @@ def _ssh(paths: Paths) -> list[str]:
     return ["ssh", "-F", str(paths.state / "ssh_config")]
 
 
-@asynccontextmanager
-async def _rsync(paths: Paths, name: str, copy: Path, work: Path) -> AsyncIterator[_Run]:
-    target = f"{agent_alias(name)}:{HOME}/peer-rsync/"
+def _rsync(*options: str) -> _Opened:
+    @asynccontextmanager
+    async def opened(paths: Paths, name: str, copy: Path, work: Path) -> AsyncIterator[_Run]:
+        target = f"{agent_alias(name)}:{HOME}/peer-{copy.name}/"
 
-    async def bring() -> None:
-        await run(["rsync", "-a", "-z", "-e", shlex.join(_ssh(paths)), f"{copy}/", target])
+        async def bring() -> None:
+            await run(["rsync", *options, "-e", shlex.join(_ssh(paths)), f"{copy}/", target])
 
-    yield _Run(bring, bring)
+        yield _Run(bring, bring)
+
+    return opened
 
 
 @asynccontextmanager
@@ -170,3 +178,11 @@ async def _mutagen(paths: Paths, name: str, copy: Path, work: Path) -> AsyncIter
     finally:
         await run(["mutagen", "sync", "terminate", "bench"], env=environment, check=False)
         await run(["mutagen", "daemon", "stop"], env=environment, check=False)
+
+
+_PEERS: dict[str, _Opened] = {
+    "rsync -a": _rsync("-a"),
+    "rsync -a -z": _rsync("-a", "-z"),
+    "unison": _unison,
+    "mutagen": _mutagen,
+}
