@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 import subprocess
 import tarfile
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +17,7 @@ import pytest
 from podside.pod import Pod, until
 
 from paude.settings import Paths
-from paude.sync import daemon, selection, session
+from paude.sync import daemon, seed, selection, session
 from paude.sync.session import endpoint
 from sync_peer import NAME
 
@@ -106,6 +108,37 @@ async def test_the_sync_waits_for_the_whole_of_the_first_content(gate: Pod, tmp_
             state = await session.first_cycle(paths, NAME)
             assert not state.conflicts
             assert _here(tmp_path) == _there(gate) == FILES
+
+
+def _facts(directory: Path) -> dict[str, object]:
+    """Each path's kind, content or target, executable bit, and a file's time to the nanosecond."""
+
+    def fact(path: Path) -> object:
+        if path.is_symlink():
+            return os.readlink(path)
+        facts = path.stat()
+        return (path.read_bytes(), facts.st_mode & 0o100, facts.st_mtime_ns) if path.is_file() else "directory"
+
+    return {str(path.relative_to(directory)): fact(path) for path in directory.rglob("*")}
+
+
+async def test_names_links_and_times_arrive_exactly_and_digests_with_them(gate: Pod, tmp_path: Path) -> None:
+    root = tmp_path / "laptop"
+    names = ["f", "new\nline", "ü" * 100, "x" * 101, "/".join(["z" * 90] * 5), "large", "/".join(["ä" * 40] * 4)]
+    for number, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode() * (100_000 if name == "large" else 1))
+        os.utime(path, ns=(1, (number - 1) * 10**18 + 123_456_789 + number))
+    (root / "f").chmod(0o700)
+    (root / "link").symlink_to("f")
+    (root / ("l" * 200)).symlink_to("/".join(["z" * 90] * 2))
+    async with seed.tar_stream(root, selection.Outgoing((), ())) as pieces:
+        gate.control("seed", b"".join([piece async for piece in pieces]))
+    assert _facts(gate.volume / "workspace") == _facts(root)
+    listed = (gate.volume / "gate/unpacked").read_bytes().split(b"\0")[:-1]
+    digests = {os.fsdecode(words[5]): words[4].decode() for words in (one.split(b" ", 5) for one in listed)}
+    assert digests == {name: hashlib.sha1((root / name).read_bytes()).hexdigest() for name in names}
 
 
 async def test_a_first_content_that_is_done_again_deletes_nothing_here(gate: Pod, tmp_path: Path) -> None:

@@ -3,13 +3,17 @@ package pack
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
 	"errors"
 	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -68,6 +72,41 @@ func TestEntriesAreWhatTheyAreWhenTheirTurnComes(t *testing.T) {
 	}
 }
 
+func digest(content string) string {
+	sum := sha1.Sum([]byte(content))
+	return base64.RawStdEncoding.EncodeToString(sum[:])
+}
+
+func TestTheNanosecondsOfATimeAndADigestNeedNoLongerHeader(t *testing.T) {
+	root := t.TempDir()
+	long := strings.Repeat("long/", 60) + "ü\nf"
+	content := map[string]string{"f": "x", "large": strings.Repeat("x", small+1), long: "y"}
+	for name, text := range content {
+		path := filepath.Join(root, name)
+		_ = os.MkdirAll(filepath.Dir(path), 0o700)
+		_ = os.WriteFile(path, []byte(text), 0o600)
+		_ = os.Chtimes(path, time.Time{}, time.Unix(1_700_000_000, 999_999_999))
+	}
+	_ = os.WriteFile(filepath.Join(root, "old"), nil, 0o600)
+	_ = os.Chtimes(filepath.Join(root, "old"), time.Time{}, time.Unix(-2, 1))
+	headers, _, _ := packed(t, root, "f", "large", long, "old")
+	for name, wanted := range map[string]struct {
+		format  tar.Format
+		seconds int64
+		fields  string
+	}{
+		"f":     {tar.FormatUSTAR, 1_700_000_000, "999999999 " + digest("x")},
+		"large": {tar.FormatUSTAR, 1_700_000_000, "999999999 "},
+		long:    {tar.FormatPAX, 1_700_000_000, "999999999 " + digest("y")},
+		"old":   {tar.FormatPAX, -2, "1 " + digest("")},
+	} {
+		h := headers[name]
+		if h.Format != wanted.format || !h.ModTime.Equal(time.Unix(wanted.seconds, 0)) || h.Uname+" "+h.Gname != wanted.fields {
+			t.Errorf("%q: %v %v %q %q", name, h.Format, h.ModTime, h.Uname, h.Gname)
+		}
+	}
+}
+
 func TestADirectoryThatBecameALinkIsNotFollowed(t *testing.T) {
 	root := t.TempDir()
 	_ = os.MkdirAll(filepath.Join(root, "held/back"), 0o700)
@@ -121,4 +160,45 @@ func TestAFileThatBecameShorterKeepsItsSize(t *testing.T) {
 			t.Fatal(size, err)
 		}
 	}
+}
+
+// A file of sysfs says that it has a page, and has a line.
+func TestWhatAFileLacksIsZerosAndSoIsItsDigest(t *testing.T) {
+	const above, name = "/sys/kernel/mm/transparent_hugepage", "enabled"
+	line, err := os.ReadFile(filepath.Join(above, name))
+	if err != nil {
+		t.Skip(err)
+	}
+	full := t.TempDir()
+	_ = os.WriteFile(filepath.Join(full, "f"), bytes.Repeat([]byte("x"), small), 0o600)
+	_, _ = sent(t, full, "f") // leaves its buffer
+	header, content := sent(t, above, name)
+	wanted := string(line) + strings.Repeat("\x00", os.Getpagesize()-len(line))
+	if content != wanted || header.Gname != digest(wanted) {
+		t.Fatalf("%q %q", content, header.Gname)
+	}
+}
+
+func sent(t *testing.T, root, name string) (*tar.Header, string) {
+	t.Helper()
+	way, err := from(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer way.end()
+	within, err := way.to(name)
+	var out bytes.Buffer
+	if err := look(within, name, err).appendTo(tar.NewWriter(&out)); err != nil {
+		t.Fatal(err)
+	}
+	archive := tar.NewReader(&out)
+	header, err := archive.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return header, string(content)
 }

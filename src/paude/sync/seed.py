@@ -1,7 +1,7 @@
 """The first content: one stream of what the selection lets out, a tar packed by zstd.
 
-Which entries travel is decided here; `paude-sync pack` reads and packs them (POSIX pax, IEEE 1003.1-2008, so that times
-keep their nanoseconds and names their length; RFC 8878).
+Which entries travel is decided here; `paude-sync pack` reads and packs them (POSIX ustar, IEEE 1003.1-2008, and pax for
+names that it does not hold; RFC 8878).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from paude.sync.selection import Outgoing, look
 
 _AT_ONCE = 1024
 _TOLD = 10
-# Headers of an entry, and half a block that its content does not fill.
-_AROUND = 3 * 512 + 256
+# The header of an entry, and half a block that its content does not fill.
+_AROUND = 512 + 256
 
 
 @asynccontextmanager

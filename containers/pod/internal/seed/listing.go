@@ -1,9 +1,10 @@
 package seed
 
 import (
-	"fmt"
+	"encoding/hex"
 	"io"
 	"os"
+	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -21,8 +22,14 @@ func (l *listing) add(name string, descriptor int, sum []byte) error {
 	if err := unix.Fstat(descriptor, &facts); err != nil {
 		return os.NewSyscallError("fstat", err)
 	}
+	record := make([]byte, 0, 128+len(name))
+	for _, number := range []int64{int64(facts.Ino), int64(facts.Mode), facts.Mtim.Nano(), facts.Size} {
+		record = append(strconv.AppendInt(record, number, 10), ' ')
+	}
+	record = append(hex.AppendEncode(record, sum), ' ')
+	record = append(append(record, name...), 0)
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	_, err := fmt.Fprintf(l.to, "%d %d %d %d %x %s\x00", facts.Ino, facts.Mode, facts.Mtim.Nano(), facts.Size, sum, name)
+	_, err := l.to.Write(record)
 	return err
 }

@@ -102,7 +102,8 @@ func one(archive *tar.Reader, header *tar.Header, tree *tree, workers *workers) 
 		_ = os.Remove(path)
 		return os.Symlink(header.Linkname, path)
 	case tar.TypeReg:
-		return regular(archive, header, job{filepath.Clean(header.Name), path, mode(header), header.ModTime, nil}, workers)
+		one := job{name: filepath.Clean(header.Name), path: path, mode: mode(header), changed: changed(header)}
+		return regular(archive, header, one, workers)
 	}
 	return fmt.Errorf("entries of type %q are not taken", header.Typeflag)
 }
@@ -111,17 +112,11 @@ func regular(archive *tar.Reader, header *tar.Header, one job, workers *workers)
 	if header.Size > small {
 		return workers.list.writeFile(one, archive)
 	}
-	one.content = make([]byte, header.Size)
+	one.buffer = buffers.Get().(*[small]byte)
+	one.content = one.buffer[:header.Size]
 	if _, err := io.ReadFull(archive, one.content); err != nil {
 		return err
 	}
+	one.sum = digest(header)
 	return workers.write(one)
-}
-
-// Only the executable bit travels; the rest is the umask's.
-func mode(header *tar.Header) uint32 {
-	if header.Mode&0o100 != 0 {
-		return 0o777
-	}
-	return 0o666
 }

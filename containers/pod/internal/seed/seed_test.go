@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/sha1"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"os"
@@ -62,6 +63,52 @@ func TestFilesComeWithTimeAndExecutableBit(t *testing.T) {
 	big, _ := os.Stat(filepath.Join(root, "big"))
 	if run.Mode()&0o100 == 0 || big.Mode()&0o111 != 0 || !run.ModTime().Equal(stamp) || big.Size() != small+1 {
 		t.Fatalf("%v %v", run, big)
+	}
+}
+
+func TestADigestThatWasToldIsNotComputedAgain(t *testing.T) {
+	var list bytes.Buffer
+	told := base64.RawStdEncoding.EncodeToString(bytes.Repeat([]byte{7}, sha1.Size))
+	if _, err := Extract(stream(t,
+		tar.Header{Name: "told", Typeflag: tar.TypeReg, Size: 1, Gname: told},
+		tar.Header{Name: "empty", Typeflag: tar.TypeReg, Gname: "users"},
+		tar.Header{Name: "large", Typeflag: tar.TypeReg, Size: small + 1, Gname: told}), t.TempDir(), &list); err != nil {
+		t.Fatal(err)
+	}
+	for name, sum := range map[string]any{
+		"told":  bytes.Repeat([]byte{7}, sha1.Size),
+		"empty": sha1.Sum(nil),
+		"large": sha1.Sum(bytes.Repeat([]byte("x"), small+1)),
+	} {
+		if noted := fmt.Sprintf(" %x %s\x00", sum, name); !strings.Contains(list.String(), noted) {
+			t.Errorf("%q is not in %q", noted, list.String())
+		}
+	}
+}
+
+func TestFieldsThatSayNothingOfUseAreLeft(t *testing.T) {
+	nearly := stamp.Add(5)
+	for _, one := range []struct {
+		header tar.Header
+		wanted time.Time
+	}{
+		{tar.Header{ModTime: stamp, Uname: "0"}, stamp},
+		{tar.Header{ModTime: stamp, Uname: "999999999"}, stamp.Add(999_999_999)},
+		{tar.Header{ModTime: nearly, Uname: "7"}, nearly},
+		{tar.Header{ModTime: stamp}, stamp},
+		{tar.Header{ModTime: stamp, Uname: "1000000000"}, stamp},
+		{tar.Header{ModTime: stamp, Uname: "-1"}, stamp},
+		{tar.Header{ModTime: stamp, Uname: "root"}, stamp},
+	} {
+		if found := changed(&one.header); !found.Equal(one.wanted) {
+			t.Errorf("%q: %v", one.header.Uname, found)
+		}
+	}
+	whole := base64.RawStdEncoding.EncodeToString(make([]byte, sha1.Size))
+	for _, field := range []string{"", "root", whole[1:], whole + "A", whole[:26] + "B", whole[:26] + "=", "-" + whole[1:]} {
+		if sum := digest(&tar.Header{Gname: field}); sum != nil {
+			t.Errorf("%q: %x", field, sum)
+		}
 	}
 }
 

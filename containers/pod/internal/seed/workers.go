@@ -17,7 +17,12 @@ type job struct {
 	mode    uint32
 	changed time.Time
 	content []byte // of a small file
+	buffer  *[small]byte
+	sum     []byte // of the content, where the laptop has told it
 }
+
+// buffers are for the contents of small files.
+var buffers = sync.Pool{New: func() any { return new([small]byte) }}
 
 // workers write small files side by side: on network volumes each file costs round trips, not bandwidth.
 type workers struct {
@@ -43,6 +48,7 @@ func (w *workers) work() {
 		if err := w.list.writeSmall(one); err != nil {
 			w.fail(err)
 		}
+		buffers.Put(one.buffer)
 	}
 }
 
@@ -102,8 +108,11 @@ func (l *listing) writeSmall(one job) error {
 	if err = setTimes(descriptor, one.changed); err != nil {
 		return err
 	}
-	sum := sha1.Sum(one.content)
-	return l.add(one.name, descriptor, sum[:])
+	if one.sum == nil {
+		sum := sha1.Sum(one.content)
+		one.sum = sum[:]
+	}
+	return l.add(one.name, descriptor, one.sum)
 }
 
 // setTimes sets both times of an open file (utimensat(2) without a path).
