@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -12,8 +10,11 @@ import (
 	"paude/sync/watch"
 )
 
-// watchCommand prints what the gate's watcher prints, for a directory on this machine: `watching` once every directory
-// is watched, `changed` after each burst of changes, `polling` when the system allows no more watches.
+// gathered is how long further changes are gathered before a line is printed.
+const gathered = 20 * time.Millisecond
+
+// watchCommand prints a line for what happens below a directory of this machine: `watching` once every directory is
+// watched, `changed` after each burst of changes, `polling` when the system allows no more watches.
 var watchCommand = &cobra.Command{
 	Use:          "watch DIRECTORY",
 	Short:        "Print a line whenever something below a directory changes",
@@ -24,19 +25,28 @@ var watchCommand = &cobra.Command{
 
 func printChanges(root string) error {
 	endWithParent()
-	say := func(word string) {
-		if _, err := fmt.Println(word); err != nil {
-			os.Exit(1)
-		}
-	}
 	all := func(string, bool) bool { return false }
-	changed, armed := func() { say("changed") }, func() { say("watching") }
-	err := watch.Local(context.Background(), root, all, changed, armed)
-	if errors.Is(err, watch.ErrLimit) {
-		say("polling")
-		for { // its end would be taken for a broken connection, and with nothing to wait for Go ends it as deadlocked
-			time.Sleep(time.Hour)
+	states := make(chan watch.State, 1)
+	watcher, err := watch.Local(root, all, func(state watch.State) { states <- state })
+	if err != nil {
+		return err
+	}
+	watcher.Take() // all that was before the first line
+	for {
+		select {
+		case state := <-states:
+			say(state)
+		case <-watcher.Changed():
+			time.Sleep(gathered)
+			if paths, any := watcher.Take(); any || len(paths) > 0 {
+				say("changed")
+			}
 		}
 	}
-	return err
+}
+
+func say(word string) {
+	if _, err := fmt.Println(word); err != nil {
+		os.Exit(1)
+	}
 }

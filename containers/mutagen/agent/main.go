@@ -1,5 +1,5 @@
 // Program mutagen-agent is the pod's end of the sync: it speaks mutagen's protocol over its standard streams, for one
-// connection, with mutagen's own endpoint behind it. What a change takes away goes through paude's mover.
+// connection, with the same end of a sync behind it that the laptop has.
 package main
 
 import (
@@ -9,7 +9,6 @@ import (
 
 	"github.com/mutagen-io/mutagen/pkg/agent"
 	"github.com/mutagen-io/mutagen/pkg/housekeeping"
-	"github.com/mutagen-io/mutagen/pkg/logging"
 	"github.com/mutagen-io/mutagen/pkg/mutagen"
 )
 
@@ -32,7 +31,7 @@ func run(both io.ReadWriteCloser) error {
 	if err := mutagen.ServerVersionHandshake(both); err != nil {
 		return err
 	}
-	return serve(both, logging.NewLogger(logging.LevelInfo, os.Stderr))
+	return serve(both)
 }
 
 // streams are standard input and output; they cannot be closed while somebody reads, and end with the process.

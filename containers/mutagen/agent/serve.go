@@ -10,27 +10,23 @@ import (
 
 	"github.com/mutagen-io/mutagen/pkg/encoding"
 	"github.com/mutagen-io/mutagen/pkg/filesystem"
-	"github.com/mutagen-io/mutagen/pkg/logging"
 	"github.com/mutagen-io/mutagen/pkg/stream"
-	"github.com/mutagen-io/mutagen/pkg/synchronization"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/compression"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
-	"github.com/mutagen-io/mutagen/pkg/synchronization/endpoint/local"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/endpoint/remote"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/rsync"
 	"google.golang.org/protobuf/proto"
 
-	"paude/sync/displace"
-	"paude/sync/regular"
+	"paude/sync/local"
 	"paude/sync/repository"
+	"paude/sync/watch"
 )
 
 const bufferBytes = 64 * 1024
 
 // server answers the requests of one connection, one after the other.
 type server struct {
-	endpoint   synchronization.Endpoint
-	mover      *displace.Mover
+	endpoint   *local.Endpoint
 	repository repository.Repository
 	encoder    *encoding.ProtobufEncoder
 	decoder    *encoding.ProtobufDecoder
@@ -41,7 +37,7 @@ type server struct {
 }
 
 // serve speaks the protocol of mutagen's remote endpoint, which has no place for another endpoint than its own.
-func serve(both io.ReadWriteCloser, logger *logging.Logger) error {
+func serve(both io.ReadWriteCloser) error {
 	algorithm, err := compression.ServerHandshake(both)
 	if err != nil {
 		return err
@@ -55,7 +51,7 @@ func serve(both io.ReadWriteCloser, logger *logging.Logger) error {
 		decoder: encoding.NewProtobufDecoder(in),
 		flusher: stream.NewMultiFlusher(out, packer, packed),
 	}
-	if err := s.begin(logger); err != nil {
+	if err := s.begin(); err != nil {
 		return err
 	}
 	defer s.shutdown()
@@ -71,12 +67,12 @@ func serve(both io.ReadWriteCloser, logger *logging.Logger) error {
 }
 
 // begin opens the workspace and answers. Where the first content is under way the workspace is opened when that is there.
-func (s *server) begin(logger *logging.Logger) error {
+func (s *server) begin() error {
 	request := &remote.InitializeSynchronizationRequest{}
 	if err := s.decoder.Decode(request); err != nil {
 		return err
 	}
-	s.open = func() error { return s.openAs(request, logger) }
+	s.open = func() error { return s.openAs(request) }
 	s.filled = filled()
 	if s.filled == nil {
 		if err := s.open(); err != nil {
@@ -108,7 +104,7 @@ func (s *server) shutdown() {
 	}
 }
 
-func (s *server) openAs(request *remote.InitializeSynchronizationRequest, logger *logging.Logger) error {
+func (s *server) openAs(request *remote.InitializeSynchronizationRequest) error {
 	if request.Session == "" || request.Root == "" || !request.Version.Supported() {
 		return errors.New("invalid initialize request")
 	}
@@ -120,20 +116,33 @@ func (s *server) openAs(request *remote.InitializeSynchronizationRequest, logger
 		return err
 	}
 	s.repository = repository.Repository{Root: root, Far: true}
-	s.mover, err = displace.New(context.Background(), root, request.Session, request.Alpha, request.Version, request.Configuration, note)
-	if err != nil {
-		return err
-	}
 	if s.filled != nil {
 		adoptFor(request)
 	}
-	unpolled := regular.Unpolled(request.Configuration)
-	found, err := local.NewEndpoint(logger, root, request.Session, request.Version, unpolled, request.Alpha)
+	watcher, err := watcher(root, request)
 	if err != nil {
 		return err
 	}
-	s.endpoint = regular.New(found, regular.Every(request.Version, request.Configuration))
-	return nil
+	s.endpoint, err = local.New(context.Background(), root, request.Session, request.Version, request.Configuration, request.Alpha, watcher, note)
+	if err != nil {
+		watcher.Close()
+	}
+	return err
+}
+
+// watcher notices what the agent changes; where it cannot, everything is looked at from time to time.
+func watcher(root string, request *remote.InitializeSynchronizationRequest) (watch.Watcher, error) {
+	ignorer, err := local.Ignorer(request.Version, request.Configuration)
+	if err != nil {
+		return nil, err
+	}
+	tell := func(state watch.State) { note("changes are noticed by %s", state) }
+	found, err := watch.Local(root, local.Ignored(ignorer), tell)
+	if err != nil {
+		note("%v", err)
+		return watch.None(), nil
+	}
+	return found, nil
 }
 
 func note(format string, arguments ...any) { fmt.Fprintf(os.Stderr, format+"\n", arguments...) }
@@ -198,23 +207,23 @@ func (s *server) scan(ctx context.Context, request *remote.ScanRequest) proto.Me
 	if err != nil {
 		return &remote.ScanResponse{Error: err.Error(), TryAgain: again}
 	}
-	tree, err := proto.MarshalOptions{Deterministic: true}.Marshal(bringing(snapshot, head))
+	tree, err := proto.MarshalOptions{Deterministic: true}.Marshal(s.bringing(snapshot, head))
 	if err != nil {
 		return &remote.ScanResponse{Error: err.Error()}
 	}
 	return &remote.ScanResponse{SnapshotDelta: rsync.NewEngine().DeltifyBytes(tree, request.BaselineSnapshotSignature, 0)}
 }
 
-// bringing gives the snapshot with what is checked out; the given one is the endpoint's own.
-func bringing(s *core.Snapshot, head repository.Head) *core.Snapshot {
+// bringing gives the snapshot with what is checked out and how it is watched; the given one is the endpoint's own.
+func (s *server) bringing(found *core.Snapshot, head repository.Head) *core.Snapshot {
 	return &core.Snapshot{
-		Content:                repository.Put(s.Content, head),
-		PreservesExecutability: s.PreservesExecutability,
-		DecomposesUnicode:      s.DecomposesUnicode,
-		Directories:            s.Directories,
-		Files:                  s.Files,
-		SymbolicLinks:          s.SymbolicLinks,
-		TotalFileSize:          s.TotalFileSize,
+		Content:                repository.Put(s.endpoint.PutState(found.Content), head),
+		PreservesExecutability: found.PreservesExecutability,
+		DecomposesUnicode:      found.DecomposesUnicode,
+		Directories:            found.Directories,
+		Files:                  found.Files,
+		SymbolicLinks:          found.SymbolicLinks,
+		TotalFileSize:          found.TotalFileSize,
 	}
 }
 
@@ -241,7 +250,7 @@ func (s *server) supply(request *remote.SupplyRequest) error {
 
 // transition wraps each result, for a list cannot hold a nil one.
 func (s *server) transition(ctx context.Context, changes []*core.Change) proto.Message {
-	results, problems, missing, err := s.mover.Transition(ctx, s.endpoint, changes)
+	results, problems, missing, err := s.endpoint.Transition(ctx, changes)
 	if err != nil {
 		return &remote.TransitionResponse{Error: err.Error()}
 	}

@@ -39,7 +39,7 @@ type Outcome struct {
 }
 
 // New gives the mover for one end of a session, once an earlier one has ended what it had begun, and puts back what one
-// was killed with. The staged files are where mutagen's own endpoint of that end puts them.
+// was killed with.
 func New(ctx context.Context, root, session string, alpha bool, version synchronization.Version, c *synchronization.Configuration, log func(string, ...any)) (*Mover, error) {
 	root, err := filesystem.Normalize(root)
 	if err != nil {
@@ -53,7 +53,7 @@ func New(ctx context.Context, root, session string, alpha bool, version synchron
 	if mode == 0 {
 		mode = version.DefaultFileMode()
 	}
-	staged, err := stagingRoot(session, alpha)
+	staged, err := StagingRoot(session, alpha)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,8 @@ func keepsExecutability(root string, version synchronization.Version, c *synchro
 	return keeps || err != nil
 }
 
-func stagingRoot(session string, alpha bool) (string, error) {
+// StagingRoot is where the content that comes to an end waits for its transition, as with mutagen's own.
+func StagingRoot(session string, alpha bool) (string, error) {
 	directory, err := filesystem.Mutagen(true, filesystem.MutagenSynchronizationStagingDirectoryName)
 	end := "beta"
 	if alpha {
@@ -100,20 +101,23 @@ func stagingRoot(session string, alpha bool) (string, error) {
 	return filepath.Join(directory, session+"-"+end), err
 }
 
-// Transition makes the changes: the mover takes away what has to go, and the endpoint adds the rest. Only the newest
-// mover of a session may; for an earlier one it fails with ErrSuperseded.
-func (m *Mover) Transition(ctx context.Context, endpoint synchronization.Endpoint, changes []*core.Change) ([]*core.Entry, []*core.Problem, bool, error) {
+// Add makes changes that take nothing away. It gives what came of each, the problems, and whether staged content is missing.
+type Add func(ctx context.Context, changes []*core.Change) ([]*core.Entry, []*core.Problem, bool)
+
+// Transition makes the changes: the mover takes away what has to go, and add makes the rest. Only the newest mover of a
+// session may; for an earlier one it fails with ErrSuperseded.
+func (m *Mover) Transition(ctx context.Context, add Add, changes []*core.Change) ([]*core.Entry, []*core.Problem, bool, error) {
 	mine, err := m.turn.take(ctx)
 	if err != nil {
 		return nil, nil, false, err
 	}
 	defer mine.Close()
 	done := m.Apply(ctx, changes)
-	made, problems, missing, err := endpoint.Transition(ctx, done.Rest)
+	made, problems, missing := add(ctx, done.Rest)
 	for k, entry := range made {
 		done.Results[done.Places[k]] = entry
 	}
-	return done.Results, append(done.Problems, problems...), missing, err
+	return done.Results, append(done.Problems, problems...), missing, nil
 }
 
 // Apply makes every change that takes something away; what is left of it to do is in the outcome's Rest. A change

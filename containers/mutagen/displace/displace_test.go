@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/mutagen-io/mutagen/pkg/filesystem"
 	"github.com/mutagen-io/mutagen/pkg/synchronization"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
 )
@@ -236,11 +235,9 @@ func (p pausing) Provide(path string, digest []byte) (string, error) {
 	return p.provider.Provide(path, digest)
 }
 
-// nothing is an endpoint to which nothing is left to do.
-type nothing struct{ synchronization.Endpoint }
-
-func (nothing) Transition(context.Context, []*core.Change) ([]*core.Entry, []*core.Problem, bool, error) {
-	return nil, nil, false, nil
+// nothing is left to add.
+func nothing(context.Context, []*core.Change) ([]*core.Entry, []*core.Problem, bool) {
+	return nil, nil, false
 }
 
 func newMover(t *testing.T, ctx context.Context, root string) (*Mover, error) {
@@ -267,7 +264,7 @@ func TestANewConnectionWaitsForTheOneBeforeAndThenTakesItsPlace(t *testing.T) {
 	change := func(from, to string) []*core.Change {
 		return []*core.Change{{Path: "f", Old: file(from), New: file(to)}}
 	}
-	if _, _, _, err := earlier.Transition(context.Background(), nothing{}, change("old", "first")); err != nil {
+	if _, _, _, err := earlier.Transition(context.Background(), nothing, change("old", "first")); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, path, "first")
@@ -278,26 +275,12 @@ func TestANewConnectionWaitsForTheOneBeforeAndThenTakesItsPlace(t *testing.T) {
 	}
 	newer.provider = ready.provider
 	late := change("first", "second")
-	if _, _, _, err := earlier.Transition(context.Background(), nothing{}, late); !errors.Is(err, ErrSuperseded) {
+	if _, _, _, err := earlier.Transition(context.Background(), nothing, late); !errors.Is(err, ErrSuperseded) {
 		t.Errorf("what the lost connection still asked for was done (%v)", err)
 	}
 	expect(t, path, "first")
-	if _, _, _, err := newer.Transition(context.Background(), nothing{}, late); err != nil {
+	if _, _, _, err := newer.Transition(context.Background(), nothing, late); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, path, "second")
-}
-
-// TestMutagenStagesWhereTheMoverLooks: the place of staged files is mutagen's own affair.
-func TestMutagenStagesWhereTheMoverLooks(t *testing.T) {
-	t.Setenv("MUTAGEN_DATA_DIRECTORY", t.TempDir())
-	m, err := New(context.Background(), t.TempDir(), "sync_x", true, synchronization.Version_Version1, &synchronization.Configuration{}, t.Logf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found, err := m.provider.Provide("f", file("x").Digest)
-	directory, _ := filesystem.Mutagen(false, "staging", "sync_x-alpha")
-	if err != nil || filepath.Dir(filepath.Dir(found)) != directory {
-		t.Errorf("%s is not below %s", found, directory)
-	}
 }

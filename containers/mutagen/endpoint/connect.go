@@ -6,15 +6,13 @@ import (
 
 	"github.com/mutagen-io/mutagen/pkg/logging"
 	"github.com/mutagen-io/mutagen/pkg/synchronization"
-	"github.com/mutagen-io/mutagen/pkg/synchronization/core/ignore"
-	mutagenignore "github.com/mutagen-io/mutagen/pkg/synchronization/core/ignore/mutagen"
 	urlpkg "github.com/mutagen-io/mutagen/pkg/url"
 
-	"paude/sync/displace"
-	"paude/sync/regular"
+	"paude/sync/local"
 	"paude/sync/report"
 	"paude/sync/repository"
 	"paude/sync/wake"
+	"paude/sync/watch"
 )
 
 var pauses = wake.Growing{First: 250 * time.Millisecond, Last: 5 * time.Second}
@@ -35,13 +33,13 @@ func Register() {
 	}
 }
 
-// Connect connects as mutagen does, and begins to watch.
+// Connect connects as mutagen does; an end on this machine is paude's own.
 func (h *handler) Connect(ctx context.Context, logger *logging.Logger, url *urlpkg.URL, prompter, session string, version synchronization.Version, configuration *synchronization.Configuration, alpha bool) (synchronization.Endpoint, error) {
 	both, file, err := meet(session)
 	if err != nil {
 		return nil, err
 	}
-	ignored, err := ignores(configuration)
+	ignored, err := ignores(version, configuration)
 	if err != nil {
 		return nil, err
 	}
@@ -49,39 +47,36 @@ func (h *handler) Connect(ctx context.Context, logger *logging.Logger, url *urlp
 	if err != nil {
 		return nil, err
 	}
-	life, stop := context.WithCancel(context.Background())
-	w := &watched{changed: make(chan struct{}, 1), stop: stop, ignored: ignored, report: file, pair: both, name: session, limits: limits, side: "pod", large: map[string][]byte{}}
+	w := &watched{ignored: ignored, report: file, pair: both, name: session, limits: limits, side: "pod", large: map[string][]byte{}}
 	w.limits.File = configuration.MaximumStagingFileSize
 	if alpha {
 		w.side = "laptop"
 	}
-	if h.local {
-		w.repository = repository.Repository{Root: url.Path}
-		if w.mover, err = displace.New(ctx, url.Path, session, alpha, version, configuration, w.log); err != nil {
-			stop()
-			return nil, err
-		}
-	}
-	go w.watch(life, h.local, url) // beside the connection, because it has one of its own to make
 	connect := func() (synchronization.Endpoint, error) {
-		if !h.local { // the agent looks for itself
-			return h.inner.Connect(ctx, logger, url, silent, session, version, configuration, alpha)
+		if h.local {
+			return w.here(ctx, url.Path, version, configuration, alpha)
 		}
-		found, err := h.inner.Connect(ctx, logger, url, silent, session, version, regular.Unpolled(configuration), alpha)
-		if err != nil {
-			return nil, err
-		}
-		return regular.New(found, regular.Every(version, configuration)), nil
+		return h.inner.Connect(ctx, logger, url, silent, session, version, configuration, alpha)
 	}
 	w.Endpoint, err = again(ctx, connect, prompter == "" && !h.local, file)
 	if err != nil {
-		stop()
 		return nil, err
 	}
 	if alpha {
-		return &laptop{w}, nil
+		return &laptop{w, repository.Repository{Root: url.Path}}, nil
 	}
-	return &pod{w}, nil
+	return &pod{watched: w}, nil
+}
+
+// here opens an end on this machine.
+func (e *watched) here(ctx context.Context, path string, version synchronization.Version, configuration *synchronization.Configuration, alpha bool) (synchronization.Endpoint, error) {
+	watcher := e.watcher(path)
+	opened, err := local.New(ctx, path, e.name, version, configuration, alpha, watcher, e.log)
+	if err != nil {
+		watcher.Close()
+		return nil, err
+	}
+	return opened, nil
 }
 
 // again tries as long as it takes in the background: the controller itself would wait 15 s after each failure. Who was
@@ -112,16 +107,10 @@ func text(err error) string {
 }
 
 // ignores gives the rules by which the session was made as a function.
-func ignores(c *synchronization.Configuration) (func(string, bool) bool, error) {
-	ignorer, err := mutagenignore.NewIgnorer(append(append([]string{}, c.DefaultIgnores...), c.Ignores...))
+func ignores(version synchronization.Version, c *synchronization.Configuration) (watch.Skip, error) {
+	ignorer, err := local.Ignorer(version, c)
 	if err != nil {
 		return nil, err
 	}
-	if c.IgnoreVCSMode == ignore.IgnoreVCSMode_IgnoreVCSModeIgnore {
-		ignorer = ignore.IgnoreVCS(ignorer)
-	}
-	return func(path string, directory bool) bool {
-		status, _ := ignorer.Ignore(path, directory)
-		return status == ignore.IgnoreStatusIgnored
-	}, nil
+	return local.Ignored(ignorer), nil
 }

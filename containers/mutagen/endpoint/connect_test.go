@@ -48,11 +48,9 @@ func (chatty) Connect(_ context.Context, _ *logging.Logger, _ *urlpkg.URL, promp
 
 func TestACommandWhosePrompterIsNotKnownYetConnects(t *testing.T) {
 	t.Setenv("MUTAGEN_DATA_DIRECTORY", t.TempDir())
-	t.Setenv("MUTAGEN_SSH_PATH", t.TempDir()) // no watcher comes to life
 	h := &handler{chatty{}, false}
-	end, err := h.Connect(t.Context(), nil, &urlpkg.URL{Host: "gate.x.paude"}, "prmt_unknown", "sync_p", synchronization.DefaultVersion, &synchronization.Configuration{}, false)
+	_, err := h.Connect(t.Context(), nil, &urlpkg.URL{Host: "gate.x.paude"}, "prmt_unknown", "sync_p", synchronization.DefaultVersion, &synchronization.Configuration{}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	end.(*pod).stop()
 }

@@ -1,95 +1,56 @@
-// Package endpoint wraps mutagen's endpoints: Poll returns at once when a watcher saw a change, the laptop's side
-// judges what is written to it, and the pod's side is seen through the veil.
+// Package endpoint wraps the two ends of a session: the laptop's side judges what is written to it, and the pod's side is
+// seen through the veil.
 package endpoint
 
 import (
 	"context"
 	"fmt"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/mutagen-io/mutagen/pkg/synchronization"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
 
-	"paude/sync/displace"
+	"paude/sync/local"
 	"paude/sync/report"
 	"paude/sync/repository"
+	"paude/sync/watch"
 )
 
-// watched is an endpoint with a watcher of paude's own.
+// watched is an endpoint of a session, with what paude knows of it.
 type watched struct {
 	synchronization.Endpoint
-	stop    context.CancelFunc
 	ignored func(path string, directory bool) bool
 	report  *report.File
 	pair    *pair
 	name    string
 	side    string // laptop or pod
 
-	repository repository.Repository // the laptop's
-	limits     limits
-	large      map[string][]byte // the digests of what is larger than a file may be, by path
-	mover      *displace.Mover   // nil at an end that is not on this machine
-
-	changed chan struct{} // has room for one: something changed since the last Poll
-	dirty   atomic.Bool   // something changed since the last scan
-	live    atomic.Bool   // every change is noticed
-	used    bool          // files were staged or changed through this endpoint since the last scan
-	last    *core.Snapshot
-	braked  *report.Brake // by the last transition
+	limits limits
+	large  map[string][]byte // the digests of what is larger than a file may be, by path
+	last   *core.Snapshot    // nil when nothing is known
+	braked *report.Brake     // by the last transition
 
 	removing removing
 }
 
-// laptop is the alpha side, pod the beta side.
-type laptop struct{ *watched }
-type pod struct{ *watched }
-
-// notice is what the watcher calls.
-func (e *watched) notice() {
-	e.dirty.Store(true)
-	select {
-	case e.changed <- struct{}{}:
-	default:
-	}
+// laptop is the alpha side.
+type laptop struct {
+	*watched
+	repository repository.Repository
 }
 
-// Poll returns when mutagen's own endpoint noticed something or our watcher did.
+// pod is the beta side. Nothing is asked of it that is known here.
+type pod struct {
+	*watched
+	changed bool // it is no longer as last says
+}
+
+// Poll returns when the end is not as the controller believes.
 func (e *watched) Poll(ctx context.Context) error {
 	e.tell(func(c *report.Content) { c.Brake(e.side, e.braked) })
 	e.braked = nil
-	inner, cancel := context.WithCancel(ctx)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- e.Endpoint.Poll(inner) }()
-	select {
-	case err := <-done:
-		if ctx.Err() == nil {
-			e.dirty.Store(true)
-		}
-		return err
-	case <-e.changed:
-		cancel()
-		return <-done
-	}
-}
-
-// scan looks at the files only when something changed: a scan reads the facts of every file, and at the other end it
-// takes a round trip. What changes while it runs makes the next Poll return at once. An endpoint that was used must be
-// scanned again, mutagen insists on it; and one whose watcher is not live is always scanned.
-func (e *watched) scan(ctx context.Context, ancestor *core.Entry, full bool) (*core.Snapshot, error, bool) {
-	changed := e.dirty.Swap(false)
-	if !full && !changed && !e.used && e.last != nil && e.live.Load() {
-		return e.last, nil, false
-	}
-	snapshot, err, again := e.Endpoint.Scan(ctx, ancestor, true)
-	e.last, e.used = snapshot, false
-	if err != nil {
-		e.last = nil
-		e.dirty.Store(true)
-	}
-	return snapshot, err, again
+	return e.Endpoint.Poll(ctx)
 }
 
 func (e *watched) Transition(ctx context.Context, changes []*core.Change) ([]*core.Entry, []*core.Problem, bool, error) {
@@ -99,16 +60,7 @@ func (e *watched) Transition(ctx context.Context, changes []*core.Change) ([]*co
 	if e.braked = e.brake(changes); e.braked != nil {
 		return stopped(changes, e.braked)
 	}
-	e.used = true
-	if e.mover == nil {
-		return e.explained(e.Endpoint.Transition(ctx, changes))
-	}
-	return e.explained(e.mover.Transition(ctx, e.Endpoint, changes))
-}
-
-func (e *watched) Shutdown() error {
-	e.stop()
-	return e.Endpoint.Shutdown()
+	return e.explained(e.Endpoint.Transition(ctx, changes))
 }
 
 func (e *watched) log(format string, arguments ...any) {
@@ -121,13 +73,43 @@ func (e *watched) tell(change func(*report.Content)) {
 	}
 }
 
-// Poll of the pod begins when a cycle has ended well.
+// Poll of the pod begins when a cycle has ended well. While the fence is shut it ends by itself from time to time.
 func (e *pod) Poll(ctx context.Context) error {
 	e.tell(func(c *report.Content) { c.Settled = time.Now().UTC().Format(time.RFC3339Nano) })
+	waiting, cancel := ctx, context.CancelFunc(func() {})
 	if e.pair.why != "" {
-		defer time.AfterFunc(fencedEach, e.notice).Stop()
+		waiting, cancel = context.WithTimeout(ctx, fencedEach)
 	}
-	return e.watched.Poll(ctx)
+	defer cancel()
+	err := e.watched.Poll(waiting)
+	e.changed = e.changed || ctx.Err() == nil
+	return err
+}
+
+// Transition of the pod leaves it as its results say, or in a state that nobody knows.
+func (e *pod) Transition(ctx context.Context, changes []*core.Change) ([]*core.Entry, []*core.Problem, bool, error) {
+	results, problems, missing, err := e.watched.Transition(ctx, changes)
+	if err != nil {
+		e.last = nil
+		return results, problems, missing, err
+	}
+	if made := local.Made(changes, results); len(made) > 0 && e.last != nil {
+		content, err := core.Apply(e.last.Content, made)
+		e.last, e.changed = counted(showing(e.last, content)), e.changed || err != nil
+	}
+	return results, problems, missing, nil
+}
+
+// scan asks the pod only when something changed there: its answer is as long as its tree.
+func (e *pod) scan(ctx context.Context, ancestor *core.Entry, full bool) (*core.Snapshot, error, bool) {
+	if !full && !e.changed && e.last != nil {
+		return e.last, nil, false
+	}
+	snapshot, err, again := e.Endpoint.Scan(ctx, ancestor, full)
+	if e.last, e.changed = snapshot, false; err != nil {
+		e.last = nil
+	}
+	return snapshot, err, again
 }
 
 // Scan of the laptop also hands its tree to the pod's side, which compares with it.
@@ -135,7 +117,8 @@ func (e *laptop) Scan(ctx context.Context, ancestor *core.Entry, full bool) (*co
 	var snapshot *core.Snapshot
 	var err error
 	var again bool
-	head := e.repository.Between(ctx, func() { snapshot, err, again = e.scan(ctx, ancestor, full) })
+	head := e.repository.Between(ctx, func() { snapshot, err, again = e.Endpoint.Scan(ctx, ancestor, full) })
+	e.last = snapshot
 	e.pair.put(seen{snapshot.GetContent(), head})
 	return snapshot, err, again
 }
@@ -148,15 +131,25 @@ func (e *pod) Scan(ctx context.Context, ancestor *core.Entry, full bool) (*core.
 		return snapshot, err, again
 	}
 	content, head := repository.Take(snapshot.Content)
+	content, state := local.TakeState(content)
 	e.pair.why = e.pair.fence.look(laptop.head, head)
 	if snapshot.TotalFileSize > e.limits.Bytes {
 		return nil, fmt.Errorf("the tree holds %d bytes, more than the %d allowed", snapshot.TotalFileSize, e.limits.Bytes), true
 	}
 	v := &veil{ignored: e.ignored, depth: e.limits.Depth}
 	shown := v.directory("", ancestor, laptop.tree, content)
-	e.tellOf(v.held, ancestor, laptop.tree, shown)
-	e.tell(func(c *report.Content) { c.Locked = locked(laptop.head, head) })
+	conflicts := conflicting(ancestor, laptop.tree, shown)
+	e.tell(func(c *report.Content) {
+		c.Held, c.Conflicts, c.Fence = sorted(v.held), conflicts, e.pair.why
+		c.Locked, c.Remote = locked(laptop.head, head), state
+	})
 	return showing(snapshot, shown), nil, false
+}
+
+// Shutdown of the pod's side ends what it knew of the pod.
+func (e *pod) Shutdown() error {
+	e.tell(func(c *report.Content) { c.Remote = watch.Down })
+	return e.watched.Endpoint.Shutdown()
 }
 
 // locked names the ends where no git is at work, and the index has a lock all the same.
@@ -184,13 +177,35 @@ func showing(s *core.Snapshot, content *core.Entry) *core.Snapshot {
 	}
 }
 
-func (e *pod) tellOf(held []report.Held, ancestor, laptop, pod *core.Entry) {
+// counted counts what a snapshot shows; the bytes of its files it does not know.
+func counted(s *core.Snapshot) *core.Snapshot {
+	s.Directories, s.Files, s.SymbolicLinks = 0, 0, 0
+	plain, _ := repository.Take(s.Content)
+	plain, _ = local.TakeState(plain)
+	count(s, plain)
+	return s
+}
+
+func count(s *core.Snapshot, e *core.Entry) {
+	switch {
+	case directory(e):
+		s.Directories++
+	case isFile(e):
+		s.Files++
+	case e.GetKind() == core.EntryKind_SymbolicLink:
+		s.SymbolicLinks++
+	}
+	for _, child := range contents(e) {
+		count(s, child)
+	}
+}
+
+// conflicting gives the paths of all conflicts, for mutagen's own list is a short one.
+func conflicting(ancestor, laptop, pod *core.Entry) []string {
 	_, _, _, conflicts := core.Reconcile(ancestor, laptop, pod, core.SynchronizationMode_SynchronizationModeTwoWaySafe)
 	roots := make([]string, 0, len(conflicts))
 	for _, c := range conflicts[:min(len(conflicts), longestList)] {
 		roots = append(roots, c.Root)
 	}
-	e.tell(func(c *report.Content) {
-		c.Held, c.Conflicts, c.Fence = sorted(held), sortedStrings(roots), e.pair.why
-	})
+	return sortedStrings(roots)
 }

@@ -29,7 +29,6 @@ func (e *watched) Stage(paths []string, digests [][]byte) ([]string, []*rsync.Si
 	if len(asked) == 0 {
 		return nil, nil, nil, nil
 	}
-	e.used = true
 	missing, signatures, receiver, err := e.Endpoint.Stage(asked, hashes)
 	if receiver != nil {
 		receiver = &measured{Receiver: receiver, paths: missing, wanted: wanted, end: e}
