@@ -203,22 +203,6 @@ def test_a_seed_cannot_leave_the_workspace(gate: Pod) -> None:
     assert not (gate.volume / "gate/released").exists()
 
 
-def test_watch_tells_of_changes_after_the_first_content_but_not_of_history(gate: Pod) -> None:
-    workspace = gate.volume / "workspace"
-    with subprocess.Popen([*gate.ssh_words("gate"), "watch"], stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        gate.control("seed", _tar(src__f=b"1"))
-        assert child.stdout.readline() == "watching\n"
-        (workspace / ".git").mkdir()
-        (workspace / ".git/index").write_text("x")
-        (workspace / "src/new/deep").mkdir(parents=True)
-        assert child.stdout.readline() == "changed\n"
-        (workspace / "src/new/deep/file").write_text("x")
-        assert child.stdout.readline() == "changed\n"
-        child.terminate()
-    until(lambda: "control" not in gate.inside("gate", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"))
-
-
 def test_the_agents_flood_does_not_keep_the_laptop_out(gate: Pod) -> None:
     gate.start_agent("sleep", "1000")
     gate.release()

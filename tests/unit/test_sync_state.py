@@ -75,7 +75,7 @@ def test_a_branch_that_was_switched_on_one_side_is_told() -> None:
 
 
 def test_a_limit_that_is_met_is_told_in_words_of_paudes() -> None:
-    state = parse({**WELL, "lastError": "beta scan error: exceeded allowed entry count"}, {})
+    state = parse({**WELL, "lastError": "beta scan error: more entries than allowed"}, {})
     assert state.last_error == "in the pod there are more files and directories than allowed (sync.max_entries)"
 
 

@@ -26,8 +26,11 @@ const (
 	pollEach = 10 * time.Second
 )
 
-// ErrTooMany is of a tree with more entries than its session allows.
-var ErrTooMany = errors.New("more entries than allowed")
+// Of a tree with more entries than its session allows, and of one that would have them: `sync/state.py` knows the words.
+var (
+	ErrTooMany     = errors.New("more entries than allowed")
+	ErrWouldBeMore = errors.New("there would be more entries than allowed")
+)
 
 // Endpoint implements synchronization.Endpoint. As with mutagen's, one method runs at a time.
 type Endpoint struct {

@@ -10,7 +10,7 @@ import (
 // Stage takes what is here already, by another name or from a cycle that was cut off, and asks for the rest.
 func (e *Endpoint) Stage(paths []string, digests [][]byte) ([]string, []*rsync.Signature, rsync.Receiver, error) {
 	if e.entries()+uint64(len(paths)) > e.rules.most {
-		return nil, nil, nil, ErrTooMany
+		return nil, nil, nil, ErrWouldBeMore
 	}
 	if err := e.stager.Initialize(); err != nil {
 		return nil, nil, nil, err

@@ -30,7 +30,7 @@ func (e *Endpoint) add(ctx context.Context, changes []*core.Change) ([]*core.Ent
 		count += c.New.Count()
 	}
 	if count > e.rules.most {
-		return unchanged(changes), []*core.Problem{{Error: ErrTooMany.Error()}}, false
+		return unchanged(changes), []*core.Problem{{Error: ErrWouldBeMore.Error()}}, false
 	}
 	r := &e.rules
 	return core.Transition(ctx, e.root, changes, e.cache, r.links, r.files, r.directories, r.owner, e.snapshot.DecomposesUnicode, e.stager)

@@ -30,14 +30,10 @@ HALTED = {
 FENCE_CHOICE = "switch to the same branch on both sides (in the pod: `paude exec -- git switch BRANCH`)"
 TAKE_BACK = "`paude attach {name} --take-over` takes it back"
 DELETION_CHOICES = "`paude sync reset` brings them back, `paude sync resume --delete` removes them on both sides"
-# What mutagen says when a limit is met, and what that means to the user.
+# What an end of the sync says when a limit is met, and what that means to the user.
 _LIMITS = (
-    ("exceeded allowed entry count", "there are more files and directories than allowed (sync.max_entries)"),
-    (
-        "transitioning would exceeded allowed",
-        "there would be more files and directories than allowed (sync.max_entries)",
-    ),
-    ("staging would exceeded allowed", "there would be more files and directories than allowed (sync.max_entries)"),
+    ("would be more entries than allowed", "there would be more files and directories than allowed (sync.max_entries)"),
+    ("more entries than allowed", "there are more files and directories than allowed (sync.max_entries)"),
     ("maximum file size reached", "a file is larger than allowed (sync.max_file_size)"),
 )
 _CONNECTING = ("disconnected", "connecting-alpha", "connecting-beta")

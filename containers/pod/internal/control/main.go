@@ -64,8 +64,6 @@ func verb(name string, arguments []string) int {
 		return takeCredentials()
 	case "await-agent":
 		return awaitAgent()
-	case "watch":
-		return watchWorkspace()
 	}
 	return refuse("unknown command")
 }

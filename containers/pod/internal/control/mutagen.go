@@ -12,7 +12,6 @@ import (
 	"paude/pod/internal/gate"
 	"paude/pod/internal/paths"
 	"paude/pod/internal/say"
-	"paude/pod/internal/watch"
 )
 
 // execMutagen becomes the sync agent of the image, whose data lie on the volume beside the workspace: staged files are
@@ -39,14 +38,6 @@ func execMutagen() int {
 	command := []string{paths.Mutagen, "synchronizer", "--log-level=info"}
 	say.Line("%v", unix.Exec(command[0], command, environment))
 	return exitFailed
-}
-
-// watchWorkspace tells of changes from the first content on: while that comes, each directory would be one.
-func watchWorkspace() int {
-	if code := tell(gate.AwaitFilled, ""); code != 0 {
-		return code
-	}
-	return watch.Main()
 }
 
 // askAndLeave brings a verb to the gate's own process, and gives a descriptor of which the reply can be read, by the

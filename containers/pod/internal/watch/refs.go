@@ -9,7 +9,7 @@ import (
 	"paude/pod/internal/paths"
 )
 
-// Refs tells, in the agent's container and in the words of Main, that a branch of the agent's repository may have moved.
+// Refs tells, in the agent's container and that a branch of the agent's repository may have moved.
 // Whoever listens takes it for a hint and no more: everything here is the agent's.
 func Refs([]string) int {
 	// sshd's process for this connection ends with the connection; then nobody reads what this one says.

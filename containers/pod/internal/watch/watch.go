@@ -1,13 +1,11 @@
-// Package watch tells that something below the workspace changed. It says nothing about what.
+// Package watch tells that a branch of the agent's repository may have moved. It says nothing about which.
 package watch
 
 import (
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
-	"paude/pod/internal/paths"
 	"paude/pod/internal/say"
 )
 
@@ -18,10 +16,8 @@ const (
 	longest = 150 * time.Millisecond
 )
 
-// Main prints `watching` once everything is watched, or `polling` when the limits do not allow that, and then
-// `changed` after each burst of changes.
-func Main() int { return follow(paths.Workspace, outside) }
-
+// follow prints `watching` once everything is watched, or `polling` when the limits do not allow that, and then `changed`
+// after each burst of changes.
 func follow(root string, skip skip) int {
 	tree, err := newTree(root, skip)
 	if err != nil {
@@ -67,11 +63,6 @@ func settle(events <-chan struct{}) {
 			return
 		}
 	}
-}
-
-// outside: history does not travel by file, and what the sync agent stages beside the files is its own.
-func outside(_, name string) bool {
-	return name == ".git" || strings.HasPrefix(name, ".mutagen-temporary-")
 }
 
 func note(events chan<- struct{}) {
