@@ -1,4 +1,4 @@
-"""The other end of a sync for tests: a real sshd whose forced command runs the real sync agent, a watcher, or git."""
+"""The other end of a sync for tests: a real sshd whose forced command runs the real sync agent, or git."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ COMMAND = """#!/bin/sh
 echo "$SSH_ORIGINAL_COMMAND" >> {asked}
 case "$SSH_ORIGINAL_COMMAND" in
   *"mutagen-agent synchronizer"*) MUTAGEN_DATA_DIRECTORY={data} exec {agent} synchronizer --log-level=info ;;
-  watch) {sync} watch {pod} & watcher=$!; cat > /dev/null; kill $watcher ;;  # the gate's ends with its input, too
   "git-upload-pack '/workspace'") exec git upload-pack {pod} ;;
 esac
 echo "refused: $SSH_ORIGINAL_COMMAND" >&2
@@ -88,7 +87,6 @@ def peer(directory: Path, agent: Path | None = None) -> Iterator[Peer]:
         COMMAND.format(
             data=directory / "agent",
             agent=agent or artifacts.path(f"bin/{machine}/mutagen-agent"),
-            sync=daemon.binary(),
             pod=directory / "pod",
             asked=directory / "server" / "asked",
         )
