@@ -44,6 +44,8 @@ type laptop struct {
 type pod struct {
 	*watched
 	changed bool // it is no longer as last says
+
+	compared compared // in this cycle
 }
 
 // Poll returns when the end is not as the controller believes.
@@ -75,7 +77,14 @@ func (e *watched) tell(change func(*report.Content)) {
 
 // Poll of the pod begins when a cycle has ended well. While the fence is shut it ends by itself from time to time.
 func (e *pod) Poll(ctx context.Context) error {
-	e.tell(func(c *report.Content) { c.Settled = time.Now().UTC().Format(time.RFC3339Nano) })
+	settled := time.Now().UTC().Format(time.RFC3339Nano)
+	told := make(chan struct{})
+	go func() { // beside the wait for the next change
+		defer close(told)
+		conflicts := e.compared.conflicts()
+		e.tell(func(c *report.Content) { c.Settled, c.Conflicts = settled, conflicts })
+	}()
+	defer func() { <-told }()
 	waiting, cancel := ctx, context.CancelFunc(func() {})
 	if e.pair.why != "" {
 		waiting, cancel = context.WithTimeout(ctx, fencedEach)
@@ -138,9 +147,9 @@ func (e *pod) Scan(ctx context.Context, ancestor *core.Entry, full bool) (*core.
 	}
 	v := &veil{ignored: e.ignored, depth: e.limits.Depth}
 	shown := v.directory("", ancestor, laptop.tree, content)
-	conflicts := conflicting(ancestor, laptop.tree, shown)
+	e.compared = compared{ancestor, laptop.tree, shown}
 	e.tell(func(c *report.Content) {
-		c.Held, c.Conflicts, c.Fence = sorted(v.held), conflicts, e.pair.why
+		c.Held, c.Fence = sorted(v.held), e.pair.why
 		c.Locked, c.Remote = locked(laptop.head, head), state
 	})
 	return showing(snapshot, shown), nil, false
@@ -200,9 +209,12 @@ func count(s *core.Snapshot, e *core.Entry) {
 	}
 }
 
-// conflicting gives the paths of all conflicts, for mutagen's own list is a short one.
-func conflicting(ancestor, laptop, pod *core.Entry) []string {
-	_, _, _, conflicts := core.Reconcile(ancestor, laptop, pod, core.SynchronizationMode_SynchronizationModeTwoWaySafe)
+// compared are the trees that the controller reconciles.
+type compared struct{ ancestor, laptop, pod *core.Entry }
+
+// conflicts gives the paths of all, for mutagen's own list is a short one.
+func (c compared) conflicts() []string {
+	_, _, _, conflicts := core.Reconcile(c.ancestor, c.laptop, c.pod, core.SynchronizationMode_SynchronizationModeTwoWaySafe)
 	roots := make([]string, 0, len(conflicts))
 	for _, c := range conflicts[:min(len(conflicts), longestList)] {
 		roots = append(roots, c.Root)

@@ -28,12 +28,12 @@ func (v *veil) directory(path string, ancestor, laptop, pod *core.Entry) *core.E
 	}
 	shown := pod
 	for name, child := range pod.Contents {
-		seen := v.entry(join(path, name), name, in(ancestor, name), in(laptop, name), child)
+		seen := v.entry(path, name, in(ancestor, name), in(laptop, name), child)
 		shown = with(shown, pod, name, seen)
 	}
 	for name, child := range contents(ancestor) {
 		if pod.Contents[name] == nil {
-			seen := v.entry(join(path, name), name, child, in(laptop, name), nil)
+			seen := v.entry(path, name, child, in(laptop, name), nil)
 			shown = with(shown, pod, name, seen)
 		}
 	}
@@ -44,7 +44,7 @@ func (v *veil) directory(path string, ancestor, laptop, pod *core.Entry) *core.E
 func (v *veil) replaced(path string, ancestor, laptop, pod *core.Entry) *core.Entry {
 	kept := map[string]*core.Entry{}
 	for name, child := range contents(ancestor) {
-		if seen := v.entry(join(path, name), name, child, in(laptop, name), nil); seen != nil {
+		if seen := v.entry(path, name, child, in(laptop, name), nil); seen != nil {
 			kept[name] = seen
 		}
 	}
@@ -58,11 +58,15 @@ func (v *veil) replaced(path string, ancestor, laptop, pod *core.Entry) *core.En
 	return &core.Entry{Kind: core.EntryKind_Directory, Contents: kept}
 }
 
-func (v *veil) entry(path, name string, ancestor, laptop, pod *core.Entry) *core.Entry {
-	if why := v.reason(path, name, ancestor, laptop, pod); why != "" {
-		return v.withheld(path, ancestor, laptop, pod, why)
+// entry shows one entry of a directory. Its path is put together only where that is asked for: a tree has many entries.
+func (v *veil) entry(parent, name string, ancestor, laptop, pod *core.Entry) *core.Entry {
+	if why := v.reason(parent, name, ancestor, laptop, pod); why != "" {
+		return v.withheld(join(parent, name), ancestor, laptop, pod, why)
 	}
-	return v.directory(path, ancestor, laptop, pod)
+	if !directory(pod) && !directory(ancestor) {
+		return pod
+	}
+	return v.directory(join(parent, name), ancestor, laptop, pod)
 }
 
 // withheld shows what is held: all of it below a held directory.
@@ -103,15 +107,15 @@ func union(one, other map[string]*core.Entry) map[string]bool {
 }
 
 // reason says why an entry is held, or nothing.
-func (v *veil) reason(path, name string, ancestor, laptop, pod *core.Entry) string {
+func (v *veil) reason(parent, name string, ancestor, laptop, pod *core.Entry) string {
 	if guard.Name(name) || guard.Entry(pod) {
 		return "guard"
 	}
-	if v.depth > 0 && strings.Count(path, "/") >= v.depth {
+	if v.depth > 0 && parent != "" && strings.Count(parent, "/")+1 >= v.depth {
 		return "depth"
 	}
 	fresh := pod != nil && !untracked(pod) && !pod.Equal(laptop, false) && !pod.Equal(ancestor, false)
-	if fresh && v.ignored(path, directory(pod)) {
+	if fresh && v.ignored(join(parent, name), directory(pod)) {
 		return "ignored"
 	}
 	return ""

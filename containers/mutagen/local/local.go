@@ -7,12 +7,12 @@ import (
 	"context"
 	"errors"
 	"hash"
+	"maps"
 	"time"
 
 	"github.com/mutagen-io/mutagen/pkg/filesystem"
 	"github.com/mutagen-io/mutagen/pkg/synchronization"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
-	"github.com/mutagen-io/mutagen/pkg/synchronization/core/ignore"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/endpoint/local/staging"
 
 	"paude/sync/displace"
@@ -45,7 +45,8 @@ type Endpoint struct {
 
 	snapshot *core.Snapshot // of the last look, nil before the first
 	cache    *core.Cache
-	ignored  ignore.IgnoreCache
+	changed  map[string]bool // since then: paths, or with anywhere all of them
+	anywhere bool
 	whole    time.Time // when everything was looked at
 
 	believed *core.Entry // what the controller takes for the tree
@@ -75,7 +76,7 @@ func New(ctx context.Context, root, session string, version synchronization.Vers
 		return nil, err
 	}
 	return &Endpoint{
-		root: root, rules: rules, hasher: rules.hasher(), mover: mover, watcher: watcher, every: rules.every, saver: saver, cache: cache,
+		root: root, rules: rules, hasher: rules.hasher(), mover: mover, watcher: watcher, every: rules.every, saver: saver, cache: cache, changed: map[string]bool{},
 		stager: staging.NewStager(staged, false, rules.largest, rules.hasher),
 	}, nil
 }
@@ -84,25 +85,32 @@ func New(ctx context.Context, root, session string, version synchronization.Vers
 func (e *Endpoint) look(ctx context.Context, whole bool) error {
 	live := e.watcher.Live() // before what it noted: that it is no longer live is noted after it
 	paths, any := e.watcher.Take()
-	whole = whole || any || !live || e.snapshot == nil
-	if !whole && len(paths) == 0 {
-		return nil
+	maps.Copy(e.changed, paths) // a look that is given up leaves them to the next one
+	e.anywhere = e.anywhere || any || !live || e.snapshot == nil
+	switch {
+	case whole || e.anywhere:
+		return e.lookAt(ctx, nil, nil)
+	case len(e.changed) > 0:
+		return e.lookAt(ctx, e.snapshot, e.changed)
 	}
-	baseline := e.snapshot
-	if whole {
-		baseline, paths = nil, nil
-	}
+	return nil
+}
+
+// lookAt looks at the paths, and takes all else from the baseline; at everything without one.
+func (e *Endpoint) lookAt(ctx context.Context, baseline *core.Snapshot, paths map[string]bool) error {
 	began := time.Now()
 	r := &e.rules
-	snapshot, cache, ignored, err := core.Scan(ctx, e.root, baseline, paths, e.hasher, e.cache, r.ignorer, e.ignored, r.probe, r.links, r.permissions)
+	// Without what it knew of ignored paths: the rules answer faster than a look at all of it can be copied.
+	snapshot, cache, _, err := core.Scan(ctx, e.root, baseline, paths, e.hasher, e.cache, r.ignorer, nil, r.probe, r.links, r.permissions)
 	if err != nil {
-		e.whole, e.snapshot = time.Time{}, nil // what was noted is lost
+		e.anywhere = e.anywhere || !errors.Is(err, core.ErrScanCancelled)
 		return err
 	}
-	if whole {
+	if baseline == nil {
 		e.whole = began
 	}
-	e.snapshot, e.cache, e.ignored = snapshot, cache, ignored
+	e.snapshot, e.cache = snapshot, cache
+	e.changed, e.anywhere = map[string]bool{}, false
 	e.saver.save(cache)
 	if e.agrees = snapshot.Content.Equal(e.believed, true); e.agrees {
 		e.believed = snapshot.Content

@@ -206,6 +206,21 @@ func TestAChangeThatAPollHasSeenEndsTheNextOne(t *testing.T) {
 	}
 }
 
+func TestALookThatWasGivenUpIsMadeAgain(t *testing.T) {
+	e := open(t, &synchronization.Configuration{}, watching(t), "d/f", "other/f")
+	before := e.snapshot.Content.Contents["other"]
+	e.write("d/f", "another")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := e.look(ctx, false); err == nil {
+		t.Fatal("it was not given up")
+	}
+	found := e.scan(false).Content
+	if !found.Equal(e.whole(), true) || found.Contents["other"] != before {
+		t.Error("what was noticed is forgotten, or everything was looked at for it")
+	}
+}
+
 func TestAChangeThatNobodyNoticedIsFoundByALookAtEverything(t *testing.T) {
 	c := &synchronization.Configuration{WatchPollingInterval: 1}
 	deaf := func(root string) watch.Watcher {

@@ -2,6 +2,7 @@ package local
 
 import (
 	"hash"
+	"slices"
 	"time"
 
 	"github.com/mutagen-io/mutagen/pkg/filesystem"
@@ -9,8 +10,8 @@ import (
 	"github.com/mutagen-io/mutagen/pkg/synchronization"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core/ignore"
-	mutagenignore "github.com/mutagen-io/mutagen/pkg/synchronization/core/ignore/mutagen"
 
+	"paude/sync/ignores"
 	"paude/sync/watch"
 )
 
@@ -57,7 +58,7 @@ func rulesOf(version synchronization.Version, c *synchronization.Configuration) 
 
 // Ignorer gives the patterns by which a session was made.
 func Ignorer(version synchronization.Version, c *synchronization.Configuration) (ignore.Ignorer, error) {
-	ignorer, err := mutagenignore.NewIgnorer(append(append([]string{}, c.DefaultIgnores...), c.Ignores...))
+	ignorer, err := ignores.New(slices.Concat(c.DefaultIgnores, c.Ignores))
 	if err != nil {
 		return nil, err
 	}
