@@ -134,7 +134,11 @@ func (e *Endpoint) Scan(ctx context.Context, _ *core.Entry, full bool) (*core.Sn
 func (e *Endpoint) Poll(ctx context.Context) error {
 	for e.agrees {
 		whole, wanted := e.wait(ctx)
-		if !wanted || e.look(ctx, whole) != nil {
+		looking := ctx
+		if !whole { // a short one is ended, for a scan would begin it again
+			looking = context.WithoutCancel(ctx)
+		}
+		if !wanted || e.look(looking, whole) != nil {
 			return nil
 		}
 	}
