@@ -77,7 +77,7 @@ async def test_a_source_of_stdin_is_read_no_faster_than_the_command_takes_it(ser
 
         tasks.start_soon(count)
         before = -1
-        while before != taken:
+        while before != taken or not taken:  # it is not started yet
             before = taken
             await anyio.sleep(0.2)  # for the kernel's buffers to fill: there is no event for "nothing moves"
         assert taken < 16 * 1024 * 1024
