@@ -38,7 +38,7 @@ type Tell struct {
 // Write packs the entries at paths, relative to root, in their order; a directory stands for itself alone. What is no
 // file, directory or link, or has gone, is left out. No link is followed, and no pipe waited for.
 func Write(out io.Writer, root string, paths <-chan string, tell Tell) error {
-	packed, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	packed, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
 		return err
 	}
