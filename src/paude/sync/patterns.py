@@ -2,7 +2,8 @@
 
 Mutagen's grammar (its package core/ignore/mutagen, doublestar v4): the last pattern that matches decides, `!` releases,
 a pattern without a slash is tried on the last part of a path too, `/` in front anchors, `/` at the end means a
-directory, `**` alone between slashes is any number of parts; nothing below an ignored directory is looked at.
+directory, `**` alone between slashes is any number of parts; nothing below an ignored directory is looked at. A class
+like `[^a]` takes a slash, which git's never does: it is `[^/a]` here.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def _others(wanted: Sequence[Sequence[str]], above: tuple[str, ...]) -> Iterator
         begun = front + literal(start).removeprefix("/")
         if start and start not in names:
             yield begun
-        yield f"{begun}[^{''.join(map(_in_class, sorted(following)))}]*" if following else f"{begun}?*"
+        yield f"{begun}[^/{''.join(map(_in_class, sorted(following)))}]*" if following else f"{begun}?*"
 
 
 def _in_class(char: str) -> str:
@@ -94,11 +95,13 @@ def _one_from_git(line: str, directory: str) -> str:
     if not body or text.startswith("#") or not _valid(body):
         return ""
     anchored = "/" in body
-    body = body.removeprefix("/")
+    body = _within_a_part(body.removeprefix("/"))
     if directory:
         body = f"{literal(directory)}/{body if anchored else '**/' + body}"
     elif anchored:
         body = "/" + body
+    elif "/" in body:
+        body = "**/" + body
     return ("!" if negated else "") + _escaped_front(body) + ("/" if only_directories else "")
 
 
@@ -119,6 +122,12 @@ def _normal(body: str) -> str:
     text = re.sub(r"(?<!\\)([{}])", r"\\\1", body)
     text = re.sub(r"(?:/\*\*)+$", "/*", text)
     return "*" if text == "**" else text
+
+
+def _within_a_part(body: str) -> str:
+    """Of a pattern that can be read: a class of what may not be there takes no slash either."""
+    pieces = _pieces(body)
+    return "".join(f"[^/{one[2:]}" if one.startswith(("[!", "[^")) else one for one in pieces)
 
 
 def _valid(body: str) -> bool:
@@ -193,7 +202,7 @@ def _union(bodies: list[str]) -> re.Pattern[str] | None:
 @lru_cache(maxsize=4096)
 def _regex(body: str) -> str:
     """The expression of a doublestar pattern without braces. Raises ValueError for an open bracket or a last `\\`."""
-    parts = body.split("/")
+    parts = _parts(body)
     out = ""
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
@@ -204,6 +213,26 @@ def _regex(body: str) -> str:
             continue
         out += _part(part) + ("" if last else "/")
     return out
+
+
+def _parts(body: str) -> list[str]:
+    """The parts of a path; a slash in brackets separates none."""
+    parts = [""]
+    for piece in _pieces(body):
+        if piece == "/":
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return parts
+
+
+def _pieces(body: str) -> Iterator[str]:
+    """A pattern in letters, wildcards and classes. Raises ValueError for an open bracket or a last `\\`."""
+    at = 0
+    while at < len(body):
+        _, end = _token(body, at)
+        yield body[at:end]
+        at = end
 
 
 def _part(part: str) -> str:
@@ -236,4 +265,4 @@ def _bracket(part: str, at: int) -> tuple[str, int]:
     if found is None:
         raise ValueError("a bracket that cannot be read")
     inner = re.sub(r"\\(.)|([\^&~|\]])", lambda one: re.escape(one[1] or one[2]), found[1], flags=re.DOTALL)
-    return f"(?!/)[{'^' if negated else ''}{inner}]", found.end()
+    return f"[{'^' if negated else ''}{inner}]", found.end()
