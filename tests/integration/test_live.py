@@ -108,19 +108,19 @@ async def test_commits_are_listened_for_once_both_ends_have_met(tmp_path: Path) 
     machine = daemon.binary().parent.name
     agent.write_text(f'#!/bin/sh\nread go < {waiting}\nexec {artifacts.path(f"bin/{machine}/mutagen-agent")} "$@"\n')
     agent.chmod(0o700)
-    async with synced(tmp_path, agent) as both, anyio.create_task_group() as tasks:
-        live = Live(both.paths)
-        tasks.start_soon(live.run)
-        tasks.start_soon(both.create)
+    with waiting.open("r+b", buffering=0) as go:  # open to the end: an agent that never reads would never end
+        async with synced(tmp_path, agent) as both, anyio.create_task_group() as tasks:
+            live = Live(both.paths)
+            tasks.start_soon(live.run)
+            tasks.start_soon(both.create)
 
-        def followed() -> bool:
-            live.look(NAME)
-            return both.asked("status") > 2  # beside what listens, and later
+            def followed() -> bool:
+                live.look(NAME)
+                return both.asked("status") > 2  # beside what listens, and later
 
-        await eventually(followed, within=20)
-        assert both.asked("mutagen-agent")
-        assert not both.asked("watch-refs")
-        with waiting.open("r+b", buffering=0) as go:
-            go.write(b"\n" * 9)  # for each agent that is started
+            await eventually(followed, within=20)
+            assert both.asked("mutagen-agent")
+            assert not both.asked("watch-refs")
+            go.write(b"\n" * 99)  # for each agent that is started
             await eventually(lambda: both.asked("watch-refs") > 0)
-        tasks.cancel_scope.cancel()
+            tasks.cancel_scope.cancel()
