@@ -67,6 +67,8 @@ def test_an_agent_that_answers_runs_before_its_kubelet_has_told_so(session: Sess
         return shown if still == told else ""
 
     assert "state:      running\n" in eventually(seen, 60)
+    # The kubelet puts it right when it next compares, and what comes after this test reads it.
+    eventually(lambda: kubectl("get", pod, "-o", "jsonpath={.status.containerStatuses[0].started}") == "true", 60)
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 130, 255])
