@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"paude/sync/known"
 	"paude/sync/pack"
 )
 
@@ -42,9 +43,12 @@ func packInto(out *os.File, root string) error {
 		}
 		close(paths)
 	}()
+	add, end := knownTo(root)
+	defer end()
 	say := json.NewEncoder(os.Stderr)
 	last := int64(0)
 	return pack.Write(out, root, paths, pack.Tell{
+		Known:      add,
 		Unreadable: func(path string) { _ = say.Encode(told{Unreadable: path}) },
 		Made: func(bytes int64) {
 			if bytes-last >= toldEach {
@@ -53,6 +57,19 @@ func packInto(out *os.File, root string) error {
 			}
 		},
 	})
+}
+
+// knownTo takes what is known of the files that were read, for the sync daemon whose data directory is named. What the
+// daemon is not told it reads.
+func knownTo(root string) (func(record []byte), func()) {
+	if os.Getenv("MUTAGEN_DATA_DIRECTORY") == "" {
+		return func([]byte) {}, func() {}
+	}
+	teller, err := known.Tell(root)
+	if err != nil {
+		return func([]byte) {}, func() {}
+	}
+	return func(record []byte) { _ = teller.Add(record) }, func() { _ = teller.End() }
 }
 
 func split(paths chan<- string) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/mutagen-io/mutagen/pkg/synchronization/rsync"
 	"google.golang.org/protobuf/proto"
 
+	"paude/sync/known"
 	"paude/sync/local"
 	"paude/sync/repository"
 	"paude/sync/watch"
@@ -116,9 +117,6 @@ func (s *server) openAs(request *remote.InitializeSynchronizationRequest) error 
 		return err
 	}
 	s.repository = repository.Repository{Root: root, Far: true}
-	if s.filled != nil {
-		adoptFor(request)
-	}
 	watcher, err := watcher(root, request)
 	if err != nil {
 		return err
@@ -126,9 +124,18 @@ func (s *server) openAs(request *remote.InitializeSynchronizationRequest) error 
 	s.endpoint, err = local.New(context.Background(), root, request.Session, request.Version, request.Configuration, request.Alpha, watcher, note)
 	if err != nil {
 		watcher.Close()
+		return err
 	}
-	return err
+	if s.filled != nil {
+		s.endpoint.Knows(unpacked)
+	}
+	return nil
 }
+
+// unpackedVariable names the list of what the first content has brought.
+const unpackedVariable = "PAUDE_UNPACKED"
+
+func unpacked(context.Context) (*core.Cache, error) { return known.Read(os.Getenv(unpackedVariable)) }
 
 // watcher notices what the agent changes; where it cannot, everything is looked at from time to time.
 func watcher(root string, request *remote.InitializeSynchronizationRequest) (watch.Watcher, error) {

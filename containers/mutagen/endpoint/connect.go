@@ -6,8 +6,10 @@ import (
 
 	"github.com/mutagen-io/mutagen/pkg/logging"
 	"github.com/mutagen-io/mutagen/pkg/synchronization"
+	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
 	urlpkg "github.com/mutagen-io/mutagen/pkg/url"
 
+	"paude/sync/known"
 	"paude/sync/local"
 	"paude/sync/report"
 	"paude/sync/repository"
@@ -76,6 +78,7 @@ func (e *watched) here(ctx context.Context, path string, version synchronization
 		watcher.Close()
 		return nil, err
 	}
+	opened.Knows(func(ctx context.Context) (*core.Cache, error) { return known.Await(ctx, path) })
 	return opened, nil
 }
 

@@ -24,7 +24,7 @@ func (f *fence) look(laptop, pod repository.Head) string {
 	if switched(f.laptop, laptop) || switched(f.pod, pod) {
 		f.shut = true
 	}
-	f.laptop, f.pod = known(f.laptop, laptop), known(f.pod, pod)
+	f.laptop, f.pod = latest(f.laptop, laptop), latest(f.pod, pod)
 	if !laptop.Known() || !pod.Known() || laptop.Same(pod) {
 		f.shut = false
 	}
@@ -39,7 +39,7 @@ func switched(before, now repository.Head) bool {
 	return before.Known() && now.Known() && before.Commit != now.Commit && (before.Ref != now.Ref || now.Ref == "")
 }
 
-func known(before, now repository.Head) repository.Head {
+func latest(before, now repository.Head) repository.Head {
 	if now.Known() {
 		return now
 	}

@@ -42,8 +42,10 @@ type Endpoint struct {
 	watcher watch.Watcher
 	every   time.Duration // between two looks at everything, where changes are noticed
 	saver   *saver
+	log     func(string, ...any)
 
-	snapshot *core.Snapshot // of the last look, nil before the first
+	knows    func(context.Context) (*core.Cache, error) // before the first look
+	snapshot *core.Snapshot                             // of the last look, nil before the first
 	cache    *core.Cache
 	changed  map[string]bool // since then: paths, or with anywhere all of them
 	anywhere bool
@@ -76,7 +78,7 @@ func New(ctx context.Context, root, session string, version synchronization.Vers
 		return nil, err
 	}
 	return &Endpoint{
-		root: root, rules: rules, hasher: rules.hasher(), mover: mover, watcher: watcher, every: rules.every, saver: saver, cache: cache, changed: map[string]bool{},
+		root: root, rules: rules, hasher: rules.hasher(), mover: mover, watcher: watcher, every: rules.every, saver: saver, cache: cache, changed: map[string]bool{}, log: log,
 		stager: staging.NewStager(staged, false, rules.largest, rules.hasher),
 	}, nil
 }
@@ -98,6 +100,7 @@ func (e *Endpoint) look(ctx context.Context, whole bool) error {
 
 // lookAt looks at the paths, and takes all else from the baseline; at everything without one.
 func (e *Endpoint) lookAt(ctx context.Context, baseline *core.Snapshot, paths map[string]bool) error {
+	e.learn(ctx)
 	began := time.Now()
 	r := &e.rules
 	// Without what it knew of ignored paths: the rules answer faster than a look at all of it can be copied.
@@ -116,6 +119,31 @@ func (e *Endpoint) lookAt(ctx context.Context, baseline *core.Snapshot, paths ma
 		e.believed = snapshot.Content
 	}
 	return nil
+}
+
+// Knows lets the first look take over what others know of the files, where nothing is known of an earlier one. They
+// may take their time.
+func (e *Endpoint) Knows(knows func(context.Context) (*core.Cache, error)) {
+	if len(e.cache.GetEntries()) == 0 && e.rules.sha1 {
+		e.knows = knows
+	}
+}
+
+// learn: what cannot be learned is read.
+func (e *Endpoint) learn(ctx context.Context) {
+	if e.knows == nil {
+		return
+	}
+	cache, err := e.knows(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	e.knows = nil
+	if err != nil {
+		e.log("what is known of the files is of no use: %v", err)
+		return
+	}
+	e.cache = cache
 }
 
 // Scan gives the tree as it is. From then on the controller believes in it.

@@ -1,7 +1,9 @@
 package local
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha1"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,7 +11,10 @@ import (
 
 	"github.com/mutagen-io/mutagen/pkg/synchronization"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
+	"github.com/mutagen-io/mutagen/pkg/synchronization/hashing"
+	"golang.org/x/sys/unix"
 
+	"paude/sync/known"
 	"paude/sync/watch"
 )
 
@@ -203,6 +208,53 @@ func TestAChangeThatAPollHasSeenEndsTheNextOne(t *testing.T) {
 	}
 	if !e.polled(10 * time.Second) {
 		t.Error("it is forgotten")
+	}
+}
+
+// unread opens an end before its first scan, with a digest that the content of its files does not have.
+func unread(t *testing.T, c *synchronization.Configuration, change func(e *end)) map[string]*core.Entry {
+	t.Helper()
+	t.Setenv("MUTAGEN_DATA_DIRECTORY", t.TempDir())
+	e := &end{t: t, root: t.TempDir()}
+	var records []byte
+	for _, name := range []string{"kept", "changed"} {
+		e.write(name, "content")
+		var facts unix.Stat_t
+		if err := unix.Stat(filepath.Join(e.root, name), &facts); err != nil {
+			t.Fatal(err)
+		}
+		records = known.Append(records, &facts, wrong, name)
+	}
+	list := filepath.Join(t.TempDir(), "list")
+	if err := os.WriteFile(list, records, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	change(e)
+	opened, err := New(t.Context(), e.root, "sync_x", synchronization.DefaultVersion, c, true, watching(t)(e.root), t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Shutdown()
+	opened.Knows(func(context.Context) (*core.Cache, error) { return known.Read(list) })
+	e.Endpoint = opened
+	return e.scan(false).Content.Contents
+}
+
+var wrong = make([]byte, sha1.Size)
+
+func TestWhatIsKnownIsNotReadAndWhatHasChangedIs(t *testing.T) {
+	found := unread(t, &synchronization.Configuration{}, func(e *end) { e.write("changed", "longer content") })
+	for name, expected := range map[string]bool{"kept": true, "changed": false} {
+		if bytes.Equal(found[name].Digest, wrong) != expected {
+			t.Errorf("%q: %x", name, found[name].Digest)
+		}
+	}
+}
+
+func TestDigestsOfAnotherKindAreOfNoUse(t *testing.T) {
+	c := &synchronization.Configuration{HashingAlgorithm: hashing.Algorithm_AlgorithmSHA256}
+	if found := unread(t, c, func(*end) {}); len(found["kept"].Digest) != 32 {
+		t.Errorf("%x", found["kept"].Digest)
 	}
 }
 

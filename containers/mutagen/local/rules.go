@@ -10,6 +10,7 @@ import (
 	"github.com/mutagen-io/mutagen/pkg/synchronization"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core"
 	"github.com/mutagen-io/mutagen/pkg/synchronization/core/ignore"
+	"github.com/mutagen-io/mutagen/pkg/synchronization/hashing"
 
 	"paude/sync/ignores"
 	"paude/sync/watch"
@@ -18,6 +19,7 @@ import (
 // rules are a session's configuration, with the version's defaults in it.
 type rules struct {
 	hasher      func() hash.Hash
+	sha1        bool // is the hasher
 	ignorer     ignore.Ignorer
 	probe       behavior.ProbeMode
 	links       core.SymbolicLinkMode
@@ -41,8 +43,10 @@ func rulesOf(version synchronization.Version, c *synchronization.Configuration) 
 		return rules{}, err
 	}
 	seconds := or(c.WatchPollingInterval, version.DefaultWatchPollingInterval())
+	algorithm := or(c.HashingAlgorithm, version.DefaultHashingAlgorithm())
 	return rules{
-		hasher:      or(c.HashingAlgorithm, version.DefaultHashingAlgorithm()).Factory(),
+		hasher:      algorithm.Factory(),
+		sha1:        algorithm == hashing.Algorithm_AlgorithmSHA1,
 		ignorer:     ignorer,
 		probe:       or(c.ProbeMode, version.DefaultProbeMode()),
 		links:       or(c.SymbolicLinkMode, version.DefaultSymbolicLinkMode()),

@@ -20,6 +20,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/mutagen-io/mutagen/pkg/filesystem"
 	"golang.org/x/sys/unix"
+
+	"paude/sync/known"
 )
 
 const (
@@ -29,9 +31,11 @@ const (
 	ahead   = 64
 )
 
-// Tell is called from one goroutine: with each path that could not be read, and with the bytes of the tar so far.
+// Tell is called from one goroutine: with each path that could not be read, with what is known of each small file that
+// was, as a record of package known, and with the bytes of the tar so far.
 type Tell struct {
 	Unreadable func(path string)
+	Known      func(record []byte)
 	Made       func(bytes int64)
 }
 
@@ -55,6 +59,9 @@ func Write(out io.Writer, root string, paths <-chan string, tell Tell) error {
 			tell.Unreadable(one.path)
 		case err != nil:
 			return err
+		}
+		if one.known != nil {
+			tell.Known(one.known)
 		}
 		tell.Made(counted.bytes)
 	}
@@ -106,6 +113,7 @@ type entry struct {
 	header  *tar.Header
 	content []byte
 	buffer  *[small]byte  // that has the content
+	known   []byte        // the record of a small file that was read to its end
 	rest    io.ReadCloser // of a file that is not small
 	err     error
 }
@@ -164,6 +172,9 @@ func (e *entry) open(within *place, name string) error {
 	clear(e.content[n:])
 	sum := sha1.Sum(e.content) // of what is sent, zeros and all
 	e.header.Gname = base64.RawStdEncoding.EncodeToString(sum[:])
+	if err == nil {
+		e.known = known.Append(nil, &info, sum[:], e.path)
+	}
 	return nil
 }
 

@@ -27,7 +27,7 @@ func packed(t *testing.T, root string, paths ...string) (map[string]*tar.Header,
 	close(names)
 	var out bytes.Buffer
 	var unreadable []string
-	tell := Tell{func(path string) { unreadable = append(unreadable, path) }, func(int64) {}}
+	tell := Tell{func(path string) { unreadable = append(unreadable, path) }, func([]byte) {}, func(int64) {}}
 	if err := Write(&out, root, names, tell); err != nil {
 		t.Fatal(err)
 	}
@@ -171,15 +171,17 @@ func TestWhatAFileLacksIsZerosAndSoIsItsDigest(t *testing.T) {
 	}
 	full := t.TempDir()
 	_ = os.WriteFile(filepath.Join(full, "f"), bytes.Repeat([]byte("x"), small), 0o600)
-	_, _ = sent(t, full, "f") // leaves its buffer
-	header, content := sent(t, above, name)
+	if _, _, told := sent(t, full, "f"); !bytes.HasSuffix(told, []byte(" f\x00")) { // leaves its buffer
+		t.Errorf("%q", told)
+	}
+	header, content, told := sent(t, above, name)
 	wanted := string(line) + strings.Repeat("\x00", os.Getpagesize()-len(line))
-	if content != wanted || header.Gname != digest(wanted) {
-		t.Fatalf("%q %q", content, header.Gname)
+	if content != wanted || header.Gname != digest(wanted) || told != nil {
+		t.Fatalf("%q %q %q", content, header.Gname, told)
 	}
 }
 
-func sent(t *testing.T, root, name string) (*tar.Header, string) {
+func sent(t *testing.T, root, name string) (*tar.Header, string, []byte) {
 	t.Helper()
 	way, err := from(root)
 	if err != nil {
@@ -188,7 +190,8 @@ func sent(t *testing.T, root, name string) (*tar.Header, string) {
 	defer way.end()
 	within, err := way.to(name)
 	var out bytes.Buffer
-	if err := look(within, name, err).appendTo(tar.NewWriter(&out)); err != nil {
+	one := look(within, name, err)
+	if err := one.appendTo(tar.NewWriter(&out)); err != nil {
 		t.Fatal(err)
 	}
 	archive := tar.NewReader(&out)
@@ -200,5 +203,5 @@ func sent(t *testing.T, root, name string) (*tar.Header, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return header, string(content)
+	return header, string(content), one.known
 }

@@ -187,7 +187,8 @@ class Laptop:
         if content.kept:
             return
         began = time.monotonic()
-        async with seed.tar_stream(self._workspace, outgoing, self.limits.bytes_per_second) as stream:
+        rate = self.limits.bytes_per_second
+        async with seed.tar_stream(self._workspace, outgoing, rate, self.paths) as stream:
             arrived = await gate.seed(stream)
         estimate.remember(self.paths, int(arrived.get("bytes", 0)), time.monotonic() - began)
 

@@ -18,6 +18,7 @@ from anyio.streams.text import TextReceiveStream
 from paude import report
 from paude.errors import PaudeError
 from paude.process import clean, started
+from paude.settings import Paths
 from paude.sync import daemon
 from paude.sync.selection import Outgoing, look
 
@@ -28,14 +29,19 @@ _AROUND = 512 + 256
 
 
 @asynccontextmanager
-async def tar_stream(workspace: Path, chosen: Outgoing, rate: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+async def tar_stream(
+    workspace: Path, chosen: Outgoing, rate: int = 0, paths: Paths | None = None
+) -> AsyncIterator[AsyncIterator[bytes]]:
     """The content of `workspace` as pieces, which are made while the block takes them.
 
     Tells the bytes of the tree made so far as progress, of all of them once they are known, and afterwards what
-    could not be read. `rate` is the most bytes a second; 0 for any. Raises PaudeError when not all could be packed.
+    could not be read. `rate` is the most bytes a second; 0 for any. The sync daemon of `paths` need
+    not read again what was packed, if it has not begun. Raises PaudeError when not all could be packed.
     """
     packing = _Packing()
-    async with started([daemon.binary(), "pack", workspace], stdin=True) as child, anyio.create_task_group() as tasks:
+    env = daemon.environment(paths) if paths else None
+    argv = [daemon.binary(), "pack", workspace]
+    async with started(argv, stdin=True, env=env) as child, anyio.create_task_group() as tasks:
         assert child.stdin is not None
         assert child.stderr is not None
         tasks.start_soon(packing.name, child.stdin, workspace, chosen)
