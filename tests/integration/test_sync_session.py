@@ -16,7 +16,7 @@ import sync_keeper
 from paude.errors import ConnectionLost, NotFound
 from paude.plans.news import sync_news
 from paude.process import started
-from paude.sync import daemon, selection, session
+from paude.sync import daemon, seed, selection, session
 from paude.sync.limits import Limits
 from ssh_server import descendants
 from sync_peer import NAME, eventually, peer, reads, synced, tree
@@ -370,6 +370,34 @@ async def test_only_a_part_travels_either_way(tmp_path: Path) -> None:
         came = {name: facts for name, facts in tree(both.pod).items() if name not in before[both.pod]}
         wanted = ("a-]b", "[x", "src/deep/f", "src/deeper/f", "ü{")
         assert came == {name: f"{name} of laptop".encode() for name in wanted}
+
+
+def holders(directory: Path) -> set[str]:
+    """The processes that have a file of it open."""
+    links = ((path.parent.parent.name, _target(path)) for path in Path("/proc").glob("[0-9]*/fd/*"))
+    return {process for process, target in links if target.startswith(f"{directory}/")}
+
+
+def _target(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:  # closed meanwhile
+        return ""
+
+
+async def test_the_first_look_waits_for_what_the_packing_has_read(tmp_path: Path) -> None:
+    async with synced(tmp_path) as both:
+        (both.laptop / "f").write_bytes(os.urandom(1 << 20))  # more than a pipe holds: its reader is waited for
+        told = daemon.data_directory(both.paths).resolve() / "known"
+        chosen = await selection.outgoing(both.laptop)
+        async with seed.tar_stream(both.laptop, chosen, paths=both.paths) as pieces, anyio.create_task_group() as tasks:
+            await eventually(lambda: len(holders(told)) == 1)
+            tasks.start_soon(both.create)
+            await eventually(lambda: len(holders(told)) == 2)
+            async for _ in pieces:
+                pass
+        assert (both.pod / "f").read_bytes() == (both.laptop / "f").read_bytes()
+        assert not list(told.iterdir())
 
 
 async def test_the_same_rules_choose_the_seed_and_the_sync(tmp_path: Path) -> None:

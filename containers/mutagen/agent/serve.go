@@ -143,7 +143,11 @@ func watcher(root string, request *remote.InitializeSynchronizationRequest) (wat
 	if err != nil {
 		return nil, err
 	}
-	tell := func(state watch.State) { note("changes are noticed by %s", state) }
+	tell := func(state watch.State) {
+		if state != watch.Watching {
+			note("the changes of %s are found by %s", root, state)
+		}
+	}
 	found, err := watch.Local(root, local.Ignored(ignorer), tell)
 	if err != nil {
 		note("%v", err)
