@@ -40,7 +40,7 @@ async def tar_stream(
     """
     packing = _Packing()
     env = daemon.environment(paths) if paths else None
-    argv = [daemon.binary(), "pack", workspace]
+    argv: list[str | Path] = [daemon.binary(), "pack", workspace]
     async with started(argv, stdin=True, env=env) as child, anyio.create_task_group() as tasks:
         assert child.stdin is not None
         assert child.stderr is not None
