@@ -23,7 +23,7 @@ type saver struct {
 
 // openCache gives what an earlier process knew; nothing when that cannot be read. It lies where mutagen keeps its own.
 func openCache(session string, alpha bool) (*saver, *core.Cache, error) {
-	path, err := CachePath(session, alpha)
+	path, err := cachePath(session, alpha)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -36,8 +36,8 @@ func openCache(session string, alpha bool) (*saver, *core.Cache, error) {
 	return s, cache, nil
 }
 
-// CachePath is where the digests of an end's files are kept.
-func CachePath(session string, alpha bool) (string, error) {
+// cachePath is where the digests of an end's files are kept.
+func cachePath(session string, alpha bool) (string, error) {
 	directory, err := filesystem.Mutagen(true, filesystem.MutagenSynchronizationCachesDirectoryName)
 	end := "beta"
 	if alpha {

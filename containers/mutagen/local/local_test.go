@@ -336,3 +336,32 @@ func TestMoreEntriesThanAllowedAreAnErrorAndAreNotAdded(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestWhatIsHereByAnotherNameIsNotAskedFor(t *testing.T) {
+	e := open(t, &synchronization.Configuration{}, watching(t), "d/f")
+	digest := e.snapshot.Content.Contents["d"].Contents["f"].Digest
+	other := bytes.Clone(digest)
+	other[0]++
+	missing, signatures, _, err := e.Stage([]string{"moved", "new"}, [][]byte{digest, other})
+	if err != nil || len(missing) != 1 || missing[0] != "new" || len(signatures) != 1 {
+		t.Fatal(missing, signatures, err)
+	}
+	moved := &core.Entry{Kind: core.EntryKind_File, Digest: digest}
+	results, problems, _, err := e.Transition(t.Context(), []*core.Change{{Path: "moved", New: moved}})
+	if err != nil || len(problems) > 0 || !results[0].Equal(moved, true) {
+		t.Error(results, problems, err)
+	}
+}
+
+func TestWhatIsKnownOfTheFilesOutlivesTheProcess(t *testing.T) {
+	e := open(t, &synchronization.Configuration{}, watching(t), "d/f", "g")
+	e.saver.close()
+	saver, cache, err := openCache("sync_x", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !cache.Equal(e.cache) {
+		t.Error(cache)
+	}
+	e.saver = saver // for the end of the test
+}
